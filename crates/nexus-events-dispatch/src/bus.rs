@@ -1,0 +1,365 @@
+//! The bus: the one place events go in and handlers are registered.
+
+use std::fmt;
+
+use nexus_events_model::{Event, EventType, IntoEvent, Pattern};
+use time::OffsetDateTime;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use crate::clock::{Clock, SystemClock};
+use crate::delivery::Delivery;
+use crate::entry::Entry;
+use crate::error::{Error, ErrorKind, Result};
+use crate::follow_up::FollowUps;
+use crate::handler::{Handler, IntoHandler, Mode};
+use crate::history::History;
+use crate::limits::{HISTORY_EVENTS_DEFAULT, WORKERS_DEFAULT};
+use crate::registry::{Registry, Route};
+use crate::runtime::Lane;
+use crate::shutdown::Gate;
+use crate::stamp;
+use crate::stats::{BusCounters, BusStats, HandlerStats};
+use crate::subscription::{Subscription, SubscriptionOptions};
+use crate::sync::{Arc, OnceLock};
+
+/// An event goes in; every matching handler runs, in priority order. Clones are the same bus.
+///
+/// Inline handlers need no runtime; queued and blocking ones run on the tokio runtime in which
+/// they were registered.
+///
+/// ```
+/// use nexus_events_dispatch::{Bus, HandlerExt};
+/// use nexus_events_model::{Event, OutcomeStatus};
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let bus = Bus::new();
+/// bus.on("user.created", (|event: &Event| println!("{}", event.id())).named("log").priority(100))?;
+/// bus.on("user.*", (async |_: Event| Err::<(), _>("mail server away")).named("welcome"))?;
+///
+/// let report = bus.publish_and_wait(Event::builder("user.created")).await?;
+/// assert_eq!(report.outcomes[0].status, OutcomeStatus::Success);
+/// assert_eq!(report.outcomes[1].error.as_deref(), Some("mail server away"));
+/// # Ok::<(), nexus_events_dispatch::Error>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Bus(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) registry: Registry,
+    gate: Gate,
+    counters: BusCounters,
+    history: History,
+    history_max: usize,
+    follow_ups: FollowUps,
+    clock: Arc<dyn Clock>,
+    workers: Arc<Semaphore>,
+    max_workers: usize,
+    runtime: OnceLock<Handle>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.registry.close().iter().for_each(|entry| entry.end());
+    }
+}
+
+impl Bus {
+    /// A bus with the defaults of [`BusBuilder`].
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with(BusBuilder::default())
+    }
+
+    /// A bus with other settings.
+    pub fn builder() -> BusBuilder {
+        BusBuilder::default()
+    }
+
+    fn with(builder: BusBuilder) -> Self {
+        Self(Arc::new(Inner {
+            registry: Registry::new(),
+            gate: Gate::default(),
+            counters: BusCounters::default(),
+            history: History::new(builder.history),
+            history_max: builder.history,
+            follow_ups: FollowUps::default(),
+            clock: builder.clock,
+            workers: Arc::new(Semaphore::new(builder.max_workers)),
+            max_workers: builder.max_workers,
+            runtime: OnceLock::new(),
+        }))
+    }
+
+    /// Registers a handler: a function of one of the shapes of [`IntoHandler`] or a [`Handler`],
+    /// with options set right on it by [`HandlerExt`](crate::HandlerExt).
+    ///
+    /// Events published after this returns are seen. A handler may register others, and itself
+    /// again.
+    ///
+    /// ```
+    /// use nexus_events_dispatch::{Bus, HandlerExt};
+    /// use nexus_events_model::Event;
+    /// let bus = Bus::new();
+    /// let audit = |event: &Event| println!("{} {}", event.event_type(), event.id());
+    /// let subscription = bus.on("*.deleted", audit.named("audit").priority(-10))?;
+    /// assert_eq!(subscription.name(), "audit");
+    /// # Ok::<(), nexus_events_dispatch::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`subscribe`](Self::subscribe), and [`ErrorKind::Invalid`] for a malformed pattern.
+    pub fn on<Shape>(
+        &self,
+        pattern: impl TryInto<Pattern, Error: Into<Error>>,
+        handler: impl IntoHandler<Shape>,
+    ) -> Result<Subscription> {
+        let (handler, options) = handler.into_handler();
+        self.subscribe(pattern.try_into().map_err(Into::into)?, handler, options)
+    }
+
+    /// Registers a handler that is shared or whose type is not known here.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidOption`] for an option out of range, or [`Mode::Inline`] for a handler
+    /// that is not; [`ErrorKind::DuplicateName`]; [`ErrorKind::NoRuntime`] for a handler that is
+    /// not inline outside a tokio runtime; [`ErrorKind::Closed`] after a shutdown.
+    pub fn subscribe(
+        &self,
+        pattern: Pattern,
+        handler: Arc<dyn Handler>,
+        options: SubscriptionOptions,
+    ) -> Result<Subscription> {
+        let mode = mode_of(&*handler, &options)?;
+        options.check(mode)?;
+        let runtime = match mode {
+            Mode::Inline => None,
+            Mode::Queued | Mode::Blocking => Some(self.runtime()?),
+        };
+        let queue = options.queue_events();
+        let entry = self.0.registry.add(pattern, handler, options, mode, |entry| {
+            if let Some(runtime) = runtime {
+                Lane::open(entry, queue, self.0.workers.clone(), runtime);
+            }
+        })?;
+        Ok(Subscription { entry, bus: Arc::downgrade(&self.0) })
+    }
+
+    /// The event with an id and a timestamp, as it is going to be published. Useful to know the
+    /// id first.
+    ///
+    /// ```
+    /// use nexus_events_dispatch::Bus;
+    /// use nexus_events_model::Event;
+    /// let event = Bus::new().stamp(Event::builder("order.created"))?;
+    /// assert_eq!(event.id().as_uuid().unwrap().get_version_num(), 7);
+    /// # Ok::<(), nexus_events_dispatch::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a malformed event.
+    pub fn stamp(&self, event: impl IntoEvent) -> Result<Event> {
+        Ok(event.into_event(|| stamp::stamp(self.now()))?)
+    }
+
+    /// The last `limit` events, oldest first; those that match, when a pattern is given.
+    ///
+    /// ```
+    /// use nexus_events_dispatch::Bus;
+    /// use nexus_events_model::{Event, Pattern};
+    /// let bus = Bus::new();
+    /// for name in ["a.one", "b.one", "a.two"] {
+    ///     bus.try_publish(Event::builder(name))?;
+    /// }
+    /// let events = bus.history(100, Some(&Pattern::new("a.*")?));
+    /// assert_eq!(events[1].event_type(), "a.two");
+    /// # Ok::<(), nexus_events_dispatch::Error>(())
+    /// ```
+    #[must_use]
+    pub fn history(&self, limit: usize, pattern: Option<&Pattern>) -> Vec<Event> {
+        self.0.history.recent(limit, pattern)
+    }
+
+    /// What the bus and its handlers have done so far.
+    #[must_use]
+    pub fn stats(&self) -> BusStats {
+        BusStats {
+            events: self.0.counters.snapshot(self.0.gate.in_flight(), self.0.follow_ups.waiting()),
+            handlers: self
+                .0
+                .registry
+                .entries()
+                .iter()
+                .map(|entry| HandlerStats::of(entry))
+                .collect(),
+            history_size: self.0.history.len(),
+            history_max: self.0.history_max,
+            max_workers: self.0.max_workers,
+        }
+    }
+
+    /// The time on the bus's clock.
+    #[must_use]
+    pub fn now(&self) -> OffsetDateTime {
+        self.0.clock.now()
+    }
+
+    /// Whether both are the same bus.
+    ///
+    /// ```
+    /// # use nexus_events_dispatch::Bus;
+    /// let bus = Bus::new();
+    /// assert!(Bus::ptr_eq(&bus, &bus.clone()));
+    /// ```
+    #[must_use]
+    pub fn ptr_eq(a: &Self, b: &Self) -> bool {
+        Arc::ptr_eq(&a.0, &b.0)
+    }
+
+    /// The runtime that tasks run on: the one in which the first of them was needed.
+    fn runtime(&self) -> Result<Handle> {
+        if let Some(runtime) = self.0.runtime.get() {
+            return Ok(runtime.clone());
+        }
+        let here = Handle::try_current().map_err(|_| Error::no_runtime())?;
+        Ok(self.0.runtime.get_or_init(|| here).clone())
+    }
+
+    pub(crate) fn record(&self, event: &Event) {
+        self.0.counters.published();
+        self.0.history.push(event);
+    }
+
+    pub(crate) fn route(&self, event_type: &EventType) -> Route {
+        self.0.registry.route(event_type)
+    }
+
+    pub(crate) fn admit(&self) -> Result<()> {
+        self.0.gate.admit()
+    }
+
+    pub(crate) fn admit_follow_up(&self) -> Result<()> {
+        self.0.gate.admit_follow_up()
+    }
+
+    pub(crate) fn dismiss(&self) {
+        self.0.gate.leave();
+    }
+
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.0.gate
+    }
+
+    pub(crate) fn counters(&self) -> &BusCounters {
+        &self.0.counters
+    }
+
+    pub(crate) fn follow_ups(&self) -> &FollowUps {
+        &self.0.follow_ups
+    }
+
+    /// Leaves a delivery to the bus's own task; gives it back where there is no runtime.
+    pub(crate) fn hand_over(&self, delivery: Arc<Delivery>) -> Result<(), Arc<Delivery>> {
+        let Ok(runtime) = self.runtime() else { return Err(delivery) };
+        self.0.follow_ups.hand_over(delivery, &runtime);
+        Ok(())
+    }
+
+    pub(crate) fn close_registry(&self) -> Vec<Arc<Entry>> {
+        self.0.registry.close()
+    }
+}
+
+/// The mode asked for, or the handler's own. What runs on a task may await, so it is never moved
+/// onto a publisher's stack.
+fn mode_of(handler: &dyn Handler, options: &SubscriptionOptions) -> Result<Mode> {
+    match (handler.mode(), options.mode) {
+        (Mode::Queued | Mode::Blocking, Some(Mode::Inline)) => {
+            let message = "an asynchronous handler cannot be inline; write it as `fn(&Event)` or leave the mode out";
+            Err(Error::new(ErrorKind::InvalidOption, message))
+        }
+        (_, Some(mode)) | (mode, None) => Ok(mode),
+    }
+}
+
+impl Default for Bus {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Bus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bus")
+            .field("handlers", &self.0.registry.entries().len())
+            .field("in_flight", &self.0.gate.in_flight())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Settings of a [`Bus`].
+///
+/// ```
+/// use nexus_events_dispatch::Bus;
+/// let bus = Bus::builder().max_workers(4).history(1_000).build()?;
+/// assert_eq!(bus.stats().max_workers, 4);
+/// # Ok::<(), nexus_events_dispatch::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct BusBuilder {
+    max_workers: usize,
+    history: usize,
+    clock: Arc<dyn Clock>,
+}
+
+impl Default for BusBuilder {
+    fn default() -> Self {
+        Self {
+            max_workers: WORKERS_DEFAULT,
+            history: HISTORY_EVENTS_DEFAULT,
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+impl BusBuilder {
+    /// How many blocking handlers may run at the same time, at least 1. Default: 10.
+    pub fn max_workers(mut self, workers: usize) -> Self {
+        self.max_workers = workers;
+        self
+    }
+
+    /// How many recent events are kept; 0 for none. Default: 10,000.
+    pub fn history(mut self, events: usize) -> Self {
+        self.history = events;
+        self
+    }
+
+    /// What tells the time of day. Default: [`SystemClock`].
+    ///
+    /// ```
+    /// use nexus_events_dispatch::{Bus, ManualClock};
+    /// use time::macros::datetime;
+    /// let clock = ManualClock::new(datetime!(2026-01-02 03:04:05 UTC));
+    /// let bus = Bus::builder().clock(clock).build()?;
+    /// assert_eq!(bus.now(), datetime!(2026-01-02 03:04:05 UTC));
+    /// # Ok::<(), nexus_events_dispatch::Error>(())
+    /// ```
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// The bus.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidOption`] for no worker or more than tokio's semaphore can count.
+    pub fn build(self) -> Result<Bus> {
+        if !(1..=Semaphore::MAX_PERMITS).contains(&self.max_workers) {
+            let message =
+                format!("max_workers is 1 to {}, not {}", Semaphore::MAX_PERMITS, self.max_workers);
+            return Err(Error::new(ErrorKind::InvalidOption, message));
+        }
+        Ok(Bus::with(self))
+    }
+}

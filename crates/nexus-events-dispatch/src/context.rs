@@ -1,0 +1,153 @@
+//! What a handler may do besides its work: cancel, publish, look around.
+
+use std::fmt;
+
+use nexus_events_model::{Event, EventType, IntoEvent, PublishReport, SubscriptionId, Text};
+
+use crate::bus::Bus;
+use crate::delivery::Delivery;
+use crate::entry::Entry;
+use crate::error::Result;
+use crate::publish::Receipt;
+use crate::sync::Arc;
+
+tokio::task_local! {
+    /// The handler that runs on this task or thread right now, for calls made on a plain [`Bus`].
+    pub(crate) static CURRENT: Context;
+}
+
+/// A handler's view of the publish it takes part in. Cheap to clone; may outlive the call.
+///
+/// ```
+/// use nexus_events_dispatch::{Bus, Context};
+/// use nexus_events_model::Event;
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let bus = Bus::new();
+/// bus.on("order.created", |event: &Event, context: &Context| {
+///     context.publish(Event::builder("payment.requested").source("shop")).map(|_| ())
+/// })?;
+/// bus.on("payment.requested", |event: &Event| assert!(event.causation_id().is_some()))?;
+/// bus.publish(Event::builder("order.created")).await?;
+/// # Ok::<(), nexus_events_dispatch::Error>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Context {
+    pub(crate) delivery: Arc<Delivery>,
+    pub(crate) entry: Arc<Entry>,
+}
+
+impl Context {
+    /// The bus.
+    #[must_use]
+    pub fn bus(&self) -> &Bus {
+        &self.delivery.bus
+    }
+
+    /// The name this handler goes by.
+    #[must_use]
+    pub fn handler(&self) -> &str {
+        &self.entry.name
+    }
+
+    /// The registration this handler runs for.
+    #[must_use]
+    pub fn subscription(&self) -> SubscriptionId {
+        self.entry.id
+    }
+
+    /// Stops all handlers of strictly lower priority; they get the outcome *cancelled*. Handlers
+    /// of the same priority still run. Only the first reason is kept. It is no error.
+    ///
+    /// ```
+    /// use nexus_events_dispatch::{Bus, Context, HandlerExt};
+    /// use nexus_events_model::{Event, OutcomeStatus};
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let bus = Bus::new();
+    /// let validate = |_: &Event, context: &Context| context.cancel("no address");
+    /// bus.on("order.created", validate.named("validate").priority(100))?;
+    /// bus.on("order.created", (|_: &Event| {}).named("ship"))?;
+    /// let report = bus.publish_and_wait(Event::builder("order.created")).await?;
+    /// assert_eq!(report.outcome("ship").unwrap().status, OutcomeStatus::Cancelled);
+    /// # Ok::<(), nexus_events_dispatch::Error>(()) }).unwrap();
+    /// ```
+    pub fn cancel(&self, reason: impl Into<Text>) {
+        self.delivery.cancel(self.entry.name.clone(), reason.into());
+    }
+
+    /// Whether a handler has cancelled the event.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.delivery.is_cancelled()
+    }
+
+    /// Publishes a follow-up: correlation id inherited, causation id set. It is dispatched after
+    /// the running wave, never inside this call, so a handler can not wait for itself.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TooDeep`](crate::ErrorKind::TooDeep) after 64 events in a chain, the text
+    /// shows it; [`ErrorKind::Overloaded`](crate::ErrorKind::Overloaded) when 65,536 follow-ups
+    /// wait; [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a malformed event.
+    pub fn publish(&self, event: impl IntoEvent) -> Result<Receipt> {
+        let event = self.bus().stamp(event)?;
+        self.delivery.follow_up(event)
+    }
+
+    /// Publishes an event on behalf of this handler and waits for its report. It is dispatched
+    /// at once; a queued handler that is waiting in this very chain of calls can not take part,
+    /// it is skipped.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub async fn publish_and_wait(&self, event: impl IntoEvent) -> Result<PublishReport> {
+        let event = self.bus().stamp(event)?;
+        self.delivery.publish_and_wait_within(self, event).await
+    }
+
+    /// The types of the events that led to this one, oldest first, and its own.
+    ///
+    /// ```
+    /// use nexus_events_dispatch::{Bus, Context};
+    /// use nexus_events_model::Event;
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let bus = Bus::new();
+    /// bus.on("a", |_: &Event, context: &Context| context.publish(Event::builder("b")).map(|_| ()))?;
+    /// bus.on("b", |_: &Event, context: &Context| assert_eq!(context.chain(), ["a", "b"]))?;
+    /// bus.publish(Event::builder("a")).await?;
+    /// # Ok::<(), nexus_events_dispatch::Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn chain(&self) -> Vec<EventType> {
+        self.delivery.lineage.chain(self.delivery.event.event_type())
+    }
+
+    /// The handler that runs on this task or thread, if it belongs to this bus.
+    pub(crate) fn current(bus: &Bus) -> Option<Self> {
+        CURRENT
+            .try_with(|context| Bus::ptr_eq(context.bus(), bus).then(|| context.clone()))
+            .ok()
+            .flatten()
+    }
+
+    /// How many runs of this subscription the calling code is inside of.
+    pub(crate) fn runs_of(id: SubscriptionId) -> usize {
+        CURRENT
+            .try_with(|context| {
+                usize::from(context.entry.id == id) + context.delivery.lineage.waiting(id)
+            })
+            .unwrap_or(0)
+    }
+
+    /// The event being handled.
+    pub(crate) fn event(&self) -> &Event {
+        &self.delivery.event
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("handler", &self.entry.name)
+            .field("event", self.event().id())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,109 @@
+//! One registered handler as the bus sees it: who, what, when, and whether it still may run.
+
+use nexus_events_model::{Event, Filter, Pattern, SubscriptionId, Text};
+use tokio::sync::Notify;
+
+use crate::context::Context;
+use crate::handler::{Handler, Mode};
+use crate::runtime::Lane;
+use crate::stats::HandlerCounters;
+use crate::subscription::HandlerPriority;
+use crate::sync::{Arc, AtomicBool, AtomicUsize, OnceLock, Ordering};
+
+pub(crate) struct Entry {
+    pub(crate) id: SubscriptionId,
+    pub(crate) name: Text,
+    pub(crate) pattern: Pattern,
+    /// All must hold.
+    pub(crate) filters: Vec<Filter>,
+    pub(crate) priority: HandlerPriority,
+    pub(crate) mode: Mode,
+    pub(crate) handler: Arc<dyn Handler>,
+    pub(crate) counters: HandlerCounters,
+    /// The queue of a handler that is not inline.
+    pub(crate) lane: OnceLock<Lane>,
+    ended: AtomicBool,
+    running: AtomicUsize,
+    /// Told when the last run of an ended handler is over.
+    idle: Notify,
+}
+
+impl Entry {
+    pub(crate) fn new(
+        id: SubscriptionId,
+        name: Text,
+        pattern: Pattern,
+        filters: Vec<Filter>,
+        priority: HandlerPriority,
+        mode: Mode,
+        handler: Arc<dyn Handler>,
+    ) -> Self {
+        Self {
+            id,
+            name,
+            pattern,
+            filters,
+            priority,
+            mode,
+            handler,
+            counters: HandlerCounters::default(),
+            lane: OnceLock::new(),
+            ended: AtomicBool::new(false),
+            running: AtomicUsize::new(0),
+            idle: Notify::new(),
+        }
+    }
+
+    pub(crate) fn accepts(&self, event: &Event) -> bool {
+        self.filters.iter().all(|filter| filter.matches(event))
+    }
+
+    /// Permission to run once, or `None` when it has ended.
+    ///
+    /// The count goes up before the flag is read, and [`end`](Self::end) sets the flag before
+    /// [`idle`](Self::idle) reads the count, all in one total order: either the run sees the flag
+    /// or the one who ends it sees the run.
+    pub(crate) fn begin(self: &Arc<Self>) -> Option<Run> {
+        self.running.fetch_add(1, Ordering::SeqCst);
+        let run = Run(self.clone());
+        (!self.has_ended()).then_some(run)
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
+    }
+
+    /// Lets no further run begin.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+        if let Some(lane) = self.lane.get() {
+            lane.stop();
+        }
+    }
+
+    /// Waits until no run is left but those that this call is made from.
+    pub(crate) async fn idle(&self) {
+        let own = Context::runs_of(self.id);
+        loop {
+            let idle = self.idle.notified();
+            tokio::pin!(idle);
+            idle.as_mut().enable();
+            if self.running.load(Ordering::SeqCst) <= own {
+                return;
+            }
+            idle.await;
+        }
+    }
+}
+
+/// One run of a handler; counted until dropped.
+pub(crate) struct Run(Arc<Entry>);
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
+        if self.0.has_ended() {
+            self.0.idle.notify_waiters();
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The dispatch core's error: one opaque type with a kind, a status and a text that names the fix.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use nexus_events_model as model;
+pub use nexus_events_model::Status;
+
+/// The result of everything in this crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong. New kinds may be added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The event, pattern or filter handed in is wrong.
+    Invalid(model::ErrorKind),
+    /// An option is out of its range.
+    InvalidOption,
+    /// Another handler has this name.
+    DuplicateName,
+    /// The bus is shut down or shutting down.
+    Closed,
+    /// Handlers publish events whose handlers publish events, too many times over.
+    TooDeep,
+    /// A bound on waiting events is met.
+    Overloaded,
+    /// A report did not come in time.
+    TimedOut,
+    /// No tokio runtime is there to run the handler on.
+    NoRuntime,
+}
+
+impl ErrorKind {
+    /// A stable word for logs and machines.
+    ///
+    /// ```
+    /// use nexus_events_dispatch::ErrorKind;
+    /// assert_eq!(ErrorKind::Closed.as_str(), "closed");
+    /// ```
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Invalid(kind) => kind.as_str(),
+            Self::InvalidOption => "invalid_option",
+            Self::DuplicateName => "duplicate_name",
+            Self::Closed => "closed",
+            Self::TooDeep => "too_deep",
+            Self::Overloaded => "overloaded",
+            Self::TimedOut => "timed_out",
+            Self::NoRuntime => "no_runtime",
+        }
+    }
+}
+
+/// An error of the dispatch core. Its text says what is wrong and what would be right.
+///
+/// ```
+/// use nexus_events_dispatch::{Bus, ErrorKind};
+/// let bus = Bus::new();
+/// let error = bus.on("order..created", |_: &nexus_events_model::Event| {}).unwrap_err();
+/// assert!(matches!(error.kind(), ErrorKind::Invalid(_)));
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner { kind, message: message.into(), source: None }))
+    }
+
+    pub(crate) fn closed() -> Self {
+        Self::new(
+            ErrorKind::Closed,
+            "the bus is shut down; publish and subscribe before `shutdown`, or build a new bus",
+        )
+    }
+
+    pub(crate) fn no_runtime() -> Self {
+        let message = "what is not inline runs on tokio; do this inside a runtime, for instance under #[tokio::main]";
+        Self::new(ErrorKind::NoRuntime, message)
+    }
+
+    pub(crate) fn at_index(mut self, index: usize) -> Self {
+        self.0.message = format!("event {index} of the batch: {}", self.0.message);
+        self
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Whether trying again can help: only for [`ErrorKind::Overloaded`] and [`ErrorKind::TimedOut`].
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match self.0.kind {
+            ErrorKind::Overloaded | ErrorKind::TimedOut => Status::Temporary,
+            _ => Status::Permanent,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("message", &self.0.message)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl From<model::Error> for Error {
+    fn from(error: model::Error) -> Self {
+        Self(Box::new(Inner {
+            kind: ErrorKind::Invalid(error.kind()),
+            message: error.to_string(),
+            source: Some(error.into()),
+        }))
+    }
+}
+
+impl From<std::convert::Infallible> for Error {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}

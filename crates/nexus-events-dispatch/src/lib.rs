@@ -1,0 +1,115 @@
+//! The dispatch core of Nexus events: an event goes in, every matching handler runs, in priority
+//! order, one report comes out.
+//!
+//! ```
+//! use nexus_events_dispatch::{Bus, Context, HandlerExt};
+//! use nexus_events_model::{Event, OutcomeStatus};
+//! use serde_json::json;
+//!
+//! fn validate(event: &Event, context: &Context) {
+//!     if event.payload().get("email").is_none() {
+//!         context.cancel("no e-mail address");
+//!     }
+//! }
+//!
+//! async fn welcome(event: Event) -> serde_json::Value {
+//!     json!({"sent_to": event.payload().get("email")})
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let bus = Bus::new();
+//! bus.on("user.created", validate.priority(100))?;
+//! bus.on("user.*", welcome)?;
+//!
+//! let report = bus.publish_and_wait(Event::builder("user.created").payload(json!({"email": "a@b.c"}))).await?;
+//! assert_eq!(report.outcome("welcome").unwrap().value["sent_to"], "a@b.c");
+//!
+//! let report = bus.publish_and_wait(Event::builder("user.created")).await?;
+//! assert_eq!(report.outcome("welcome").unwrap().status, OutcomeStatus::Cancelled);
+//! # Ok::<(), nexus_events_dispatch::Error>(()) }).unwrap();
+//! ```
+//!
+//! # Who should use this crate
+//!
+//! Most programs want the facade, `nexus-events`. Come here for the bus alone, with the fewest
+//! dependencies.
+//!
+//! # Waves and cancellation
+//!
+//! Handlers of one event run in waves of equal [`HandlerPriority`], highest first. Within a wave,
+//! handlers on tasks run concurrently and inline ones in the order of registration. A wave is
+//! over when each of its handlers is done. [`Context::cancel`] lets the running wave finish and
+//! keeps all lower ones from running.
+//!
+//! # Failures and panics
+//!
+//! An error or a panic is the outcome of that handler alone: the others run, the publisher goes
+//! on, the bus stays usable.
+//!
+//! # Order
+//!
+//! A handler that is not inline gets one event at a time, in the order one publisher published
+//! them. An event that still waits for a higher wave has not reached a lower handler yet; events
+//! without that wait may pass it there. An inline handler runs on every publisher's own stack, so
+//! it may run several times at once.
+//!
+//! # Slow handlers
+//!
+//! A handler on a task has a bounded queue of its own (1,024 events), so it holds up neither the
+//! publisher nor other handlers, except lower waves of the same event. When the queue is full,
+//! [`Bus::publish`] waits up to a second for room and [`Bus::try_publish`] not at all; then the
+//! handler is skipped, which shows in the receipt, in the report and in the statistics.
+//!
+//! # Re-entrancy
+//!
+//! A handler may publish, subscribe, unsubscribe (itself too) and shut the bus down. What it
+//! publishes, through its [`Context`] or any clone of the bus, is a follow-up: it inherits the
+//! correlation id, names its cause, and is dispatched after the running wave. Chains end after 64
+//! events with an error that shows them.
+//!
+//! # Unsubscribe
+//!
+//! When [`Subscription::unsubscribe`] returns, the handler runs no more. Called from inside the
+//! handler it returns at once, and the running call is the last.
+//!
+//! # Shutdown
+//!
+//! [`Bus::shutdown`] closes the intake, lets queues drain until its deadline and reports what got
+//! through and what was cut off.
+
+pub mod limits;
+
+mod bus;
+mod clock;
+mod context;
+mod delivery;
+mod entry;
+mod error;
+mod follow_up;
+mod handler;
+mod history;
+mod index;
+mod publish;
+mod registry;
+mod runtime;
+mod shutdown;
+mod stamp;
+mod stats;
+mod subscription;
+mod sync;
+
+pub use crate::bus::{Bus, BusBuilder};
+pub use crate::clock::{Clock, ManualClock, SystemClock};
+pub use crate::context::Context;
+pub use crate::error::{Error, ErrorKind, Result, Status};
+#[doc(hidden)]
+pub use crate::handler::shape;
+pub use crate::handler::{
+    Called, Configured, Handler, HandlerError, HandlerExt, HandlerResult, HandlerReturn,
+    IntoHandler, Mode,
+};
+pub use crate::index::PatternIndex;
+pub use crate::publish::Receipt;
+pub use crate::shutdown::ShutdownReport;
+pub use crate::stats::{BusStats, EventStats, HandlerStats};
+pub use crate::subscription::{HandlerPriority, Subscription, SubscriptionOptions};

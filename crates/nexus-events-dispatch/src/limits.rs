@@ -1,0 +1,47 @@
+//! The bounds of the dispatch core, each a named constant with its unit.
+//!
+//! ```
+//! use nexus_events_dispatch::limits;
+//! assert_eq!(limits::HISTORY_EVENTS_DEFAULT, 10_000);
+//! ```
+
+use std::time::Duration;
+
+/// Events kept in the history unless the builder says otherwise.
+pub const HISTORY_EVENTS_DEFAULT: usize = 10_000;
+
+/// About how many bytes of events the history keeps (16 MiB), whichever bound is met first.
+pub const HISTORY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Blocking handlers that run at the same time unless the builder says otherwise.
+pub const WORKERS_DEFAULT: usize = 10;
+
+/// Events that wait in one subscription's queue unless its options say otherwise.
+pub const QUEUE_EVENTS_DEFAULT: usize = 1_024;
+
+/// How long a publisher waits for room in a full queue before that handler is skipped.
+pub const QUEUE_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// Longest chain of events published by handlers of events published by handlers, and so on.
+pub const PUBLISH_DEPTH_MAX: u32 = 64;
+
+/// Follow-up events that wait at the same time on one bus.
+pub const FOLLOW_UPS_MAX: usize = 65_536;
+
+/// How long a handler that publishes an event waits for its report.
+pub const NESTED_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// Event types whose matching subscriptions are remembered; others are looked up anew.
+pub const ROUTES_CACHED_MAX: usize = 4_096;
+
+/// Longest name of a handler, in bytes.
+pub const HANDLER_NAME_BYTES_MAX: usize = 255;
+
+/// How long `shutdown` waits for queues to drain unless told otherwise.
+pub const SHUTDOWN_DEADLINE_DEFAULT: Duration = Duration::from_secs(30);
+
+/// Events that may wait to be filed into the history before a publisher files them itself.
+pub(crate) const HISTORY_INBOX_EVENTS: usize = 1_024;
+
+const _: () = assert!(HISTORY_INBOX_EVENTS <= HISTORY_EVENTS_DEFAULT);
+const _: () = assert!(QUEUE_EVENTS_DEFAULT <= FOLLOW_UPS_MAX);

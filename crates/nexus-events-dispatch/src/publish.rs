@@ -1,0 +1,153 @@
+//! The path of one event into the bus.
+
+use std::pin::pin;
+use std::task;
+
+use nexus_events_model::{Event, EventId, IntoEvent, PublishReport};
+use tokio::sync::oneshot;
+
+use crate::bus::Bus;
+use crate::context::Context;
+use crate::delivery::Delivery;
+use crate::error::{Error, Result};
+
+/// Proof that an event was accepted.
+///
+/// ```
+/// use nexus_events_dispatch::Bus;
+/// use nexus_events_model::Event;
+/// let bus = Bus::new();
+/// bus.on("order.*", |_: &Event| {})?;
+/// let receipt = bus.try_publish(Event::builder("order.created"))?;
+/// assert_eq!((receipt.matched, receipt.rejected), (1, 0));
+/// # Ok::<(), nexus_events_dispatch::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Receipt {
+    /// The event's id, made now if it had none.
+    pub event_id: EventId,
+    /// How many handlers it matched, filters included.
+    pub matched: usize,
+    /// How many of them were skipped so far because their queue was full.
+    pub rejected: usize,
+    /// Whether it was published by a handler, and so waits until the running wave is over.
+    pub follow_up: bool,
+}
+
+impl Bus {
+    /// Publishes an event and returns when it is accepted: inline handlers have run, others have
+    /// it in their queue. Where a wave has handlers that run elsewhere, lower waves come later.
+    ///
+    /// A full queue is waited for up to a second; then that handler is skipped and counted in
+    /// [`Receipt::rejected`]. Called from inside a handler this is [`Context::publish`].
+    ///
+    /// ```
+    /// use nexus_events_dispatch::Bus;
+    /// use nexus_events_model::Event;
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let bus = Bus::new();
+    /// bus.on("order.created", |event: &Event| println!("{}", event.id()))?;
+    /// assert_eq!(bus.publish(Event::builder("order.created")).await?.matched, 1);
+    /// # Ok::<(), nexus_events_dispatch::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a malformed event,
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) after [`shutdown`](Self::shutdown); inside
+    /// a handler also those of [`Context::publish`].
+    pub async fn publish(&self, event: impl IntoEvent) -> Result<Receipt> {
+        let event = self.stamp(event)?;
+        match Context::current(self) {
+            Some(context) => context.delivery.follow_up(event),
+            None => self.publish_first(event, true).await,
+        }
+    }
+
+    /// As [`publish`](Self::publish), but never waits: a handler whose queue is full is skipped
+    /// at once.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub fn try_publish(&self, event: impl IntoEvent) -> Result<Receipt> {
+        let event = self.stamp(event)?;
+        if let Some(context) = Context::current(self) {
+            return context.delivery.follow_up(event);
+        }
+        // Without waiting for queues the future is ready when first polled.
+        let publish = pin!(self.publish_first(event, false));
+        match publish.poll(&mut task::Context::from_waker(task::Waker::noop())) {
+            task::Poll::Ready(receipt) => receipt,
+            task::Poll::Pending => unreachable!("a delivery that may not wait is driven in one go"),
+        }
+    }
+
+    async fn publish_first(&self, event: Event, wait: bool) -> Result<Receipt> {
+        let delivery = Delivery::first(self, event, None)?;
+        Delivery::drive(delivery.clone(), wait).await;
+        Ok(delivery.receipt())
+    }
+
+    /// Publishes an event and returns when every handler is done, with all outcomes in the order
+    /// of their turns. Follow-ups are not waited for.
+    ///
+    /// Called from inside a handler this is [`Context::publish_and_wait`].
+    ///
+    /// ```
+    /// use nexus_events_dispatch::{Bus, HandlerExt};
+    /// use nexus_events_model::Event;
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let bus = Bus::new();
+    /// let total = async |event: Event| event.payload().get("amount").cloned().ok_or("no amount");
+    /// bus.on("order.created", total.named("total"))?;
+    /// let order = Event::builder("order.created").payload(serde_json::json!({"amount": 12}));
+    /// let report = bus.publish_and_wait(order).await?;
+    /// assert_eq!(report.outcome("total").unwrap().value, 12);
+    /// # Ok::<(), nexus_events_dispatch::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub async fn publish_and_wait(&self, event: impl IntoEvent) -> Result<PublishReport> {
+        let event = self.stamp(event)?;
+        if let Some(context) = Context::current(self) {
+            return context.delivery.publish_and_wait_within(&context, event).await;
+        }
+        let (sender, receiver) = oneshot::channel();
+        Delivery::drive(Delivery::first(self, event, Some(sender))?, true).await;
+        receiver.await.map_err(|_| Error::closed())
+    }
+
+    /// Publishes several events in order. All are checked first: one that is malformed stops the
+    /// whole batch before anything is published.
+    ///
+    /// ```
+    /// use nexus_events_dispatch::Bus;
+    /// use nexus_events_model::Event;
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let bus = Bus::new();
+    /// let receipts = bus.publish_batch(["a", "b"].map(|name| Event::builder(name))).await?;
+    /// assert_eq!(receipts.len(), 2);
+    /// let error = bus.publish_batch(["a", "?"].map(|name| Event::builder(name))).await.unwrap_err();
+    /// assert!(error.to_string().starts_with("event 1 of the batch: "));
+    /// # Ok::<(), nexus_events_dispatch::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish), naming the place of the event in the batch.
+    pub async fn publish_batch<E: IntoEvent>(
+        &self,
+        events: impl IntoIterator<Item = E>,
+    ) -> Result<Vec<Receipt>> {
+        let stamped = events
+            .into_iter()
+            .enumerate()
+            .map(|(index, event)| self.stamp(event).map_err(|error| error.at_index(index)));
+        let events = stamped.collect::<Result<Vec<Event>>>()?;
+        let mut receipts = Vec::with_capacity(events.len());
+        for (index, event) in events.into_iter().enumerate() {
+            receipts.push(self.publish(event).await.map_err(|error| error.at_index(index))?);
+        }
+        Ok(receipts)
+    }
+}

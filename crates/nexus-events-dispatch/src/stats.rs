@@ -1,0 +1,346 @@
+//! What the bus and its handlers have done, as numbers.
+
+use std::time::Duration;
+
+use nexus_events_model::{HandlerOutcome, IsoFormat, OutcomeStatus};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use crate::entry::Entry;
+use crate::limits::FOLLOW_UPS_MAX;
+use crate::runtime::Skip;
+use crate::sync::{AtomicI64, AtomicU64, Ordering};
+
+/// A number that only grows. Nobody orders other memory by it.
+#[derive(Default)]
+struct Count(AtomicU64);
+
+impl Count {
+    fn add(&self, number: u64) {
+        self.0.fetch_add(number, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Counters of one handler.
+#[derive(Default)]
+pub(crate) struct HandlerCounters {
+    executions: Count,
+    errors: Count,
+    panics: Count,
+    filtered: Count,
+    cancelled: Count,
+    rejected: Count,
+    nanos: Count,
+    /// Unix time in microseconds; 0 for never.
+    last: AtomicI64,
+}
+
+impl HandlerCounters {
+    pub(crate) fn ran(&self, outcome: &HandlerOutcome) {
+        self.executions.add(1);
+        self.errors.add(outcome.status.is_failure().into());
+        self.panics.add((outcome.status == OutcomeStatus::Panicked).into());
+        self.nanos.add(u64::try_from(outcome.duration.as_nanos()).unwrap_or(u64::MAX));
+        let micros = outcome.started.unix_timestamp_nanos() / 1_000;
+        self.last.store(i64::try_from(micros).unwrap_or(0), Ordering::Relaxed);
+    }
+
+    pub(crate) fn skipped(&self, reason: Skip) {
+        match reason {
+            Skip::Filtered => self.filtered.add(1),
+            Skip::QueueFull | Skip::WaitsItself => self.rejected.add(1),
+            Skip::Unsubscribed => {}
+        }
+    }
+
+    pub(crate) fn cancelled(&self) {
+        self.cancelled.add(1);
+    }
+}
+
+/// Counters of a bus.
+#[derive(Default)]
+pub(crate) struct BusCounters {
+    published: Count,
+    processed: Count,
+    failed: Count,
+    rejected: Count,
+    handled: Count,
+    cancelled: Count,
+    filtered: Count,
+    unmatched: Count,
+    lost: Count,
+}
+
+impl BusCounters {
+    pub(crate) fn published(&self) {
+        self.published.add(1);
+    }
+
+    pub(crate) fn ran(&self, outcome: &HandlerOutcome) {
+        if outcome.status.is_failure() { self.failed.add(1) } else { self.processed.add(1) }
+    }
+
+    pub(crate) fn rejected(&self) {
+        self.rejected.add(1);
+    }
+
+    pub(crate) fn lost(&self) {
+        self.lost.add(1);
+    }
+
+    pub(crate) fn concluded(&self, cancelled: bool, matched: usize, refused: usize) {
+        let end = match (cancelled, matched, matched - refused) {
+            (true, ..) => &self.cancelled,
+            (false, 0, _) => &self.unmatched,
+            (false, _, 0) => &self.filtered,
+            (false, ..) => &self.handled,
+        };
+        end.add(1);
+    }
+
+    pub(crate) fn snapshot(&self, in_flight: usize, follow_ups_waiting: usize) -> EventStats {
+        EventStats {
+            total_events: self.published.get(),
+            processed_events: self.processed.get(),
+            failed_events: self.failed.get(),
+            handled_events: self.handled.get(),
+            cancelled_events: self.cancelled.get(),
+            filtered_events: self.filtered.get(),
+            unmatched_events: self.unmatched.get(),
+            lost_events: self.lost.get(),
+            rejected: self.rejected.get(),
+            in_flight,
+            follow_ups_waiting,
+        }
+    }
+}
+
+/// What became of all events of a bus. Every published event ends in exactly one of `handled`,
+/// `cancelled`, `filtered`, `unmatched` and `lost`; until then it is in flight.
+///
+/// ```
+/// use nexus_events_dispatch::Bus;
+/// use nexus_events_model::Event;
+/// let bus = Bus::new();
+/// bus.try_publish(Event::builder("nobody.cares"))?;
+/// assert_eq!(bus.stats().events.unmatched_events, 1);
+/// # Ok::<(), nexus_events_dispatch::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EventStats {
+    /// Published events, follow-ups included.
+    pub total_events: u64,
+    /// Handler runs that succeeded.
+    pub processed_events: u64,
+    /// Handler runs that failed or panicked.
+    pub failed_events: u64,
+    /// Events that at least one handler got.
+    pub handled_events: u64,
+    /// Events that a handler cancelled.
+    pub cancelled_events: u64,
+    /// Events that matched patterns, but no filter.
+    pub filtered_events: u64,
+    /// Events that matched no pattern.
+    pub unmatched_events: u64,
+    /// Events that a shutdown cut off.
+    pub lost_events: u64,
+    /// Handlers that lost an event because their queue was full.
+    pub rejected: u64,
+    /// Events on their way now.
+    pub in_flight: usize,
+    /// Events published by handlers that are on their way now.
+    pub follow_ups_waiting: usize,
+}
+
+/// What one handler has done.
+///
+/// ```
+/// use nexus_events_dispatch::{Bus, HandlerExt};
+/// use nexus_events_model::Event;
+/// let bus = Bus::new();
+/// bus.on("order.*", (|_: &Event| Err::<(), _>("broken")).named("billing"))?;
+/// bus.try_publish(Event::builder("order.created"))?;
+/// let stats = bus.stats();
+/// let billing = stats.handler("billing").unwrap();
+/// assert_eq!((billing.execution_count, billing.error_count, billing.success_rate()), (1, 1, 0.0));
+/// # Ok::<(), nexus_events_dispatch::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct HandlerStats {
+    /// Its name.
+    pub handler_id: String,
+    /// Its pattern.
+    pub pattern: String,
+    /// Its handler priority; a word for the reserved ones.
+    pub priority: String,
+    /// How often it ran.
+    pub execution_count: u64,
+    /// How often it failed or panicked.
+    pub error_count: u64,
+    /// How often it panicked.
+    pub panic_count: u64,
+    /// Events its filter refused.
+    pub filtered_count: u64,
+    /// Events that a higher handler cancelled.
+    pub cancelled_count: u64,
+    /// Events lost because its queue was full.
+    pub rejected_count: u64,
+    /// When its last run began.
+    pub last_execution: Option<OffsetDateTime>,
+    /// How long all its runs took together.
+    pub total_duration: Duration,
+    /// Events that wait for it.
+    pub queue: usize,
+    /// The most that may wait; `None` for an inline handler.
+    pub queue_max: Option<usize>,
+}
+
+impl HandlerStats {
+    pub(crate) fn of(entry: &Entry) -> Self {
+        let counters = &entry.counters;
+        let lane = entry.lane.get();
+        Self {
+            handler_id: entry.name.to_string(),
+            pattern: entry.pattern.to_string(),
+            priority: entry.priority.to_string(),
+            execution_count: counters.executions.get(),
+            error_count: counters.errors.get(),
+            panic_count: counters.panics.get(),
+            filtered_count: counters.filtered.get(),
+            cancelled_count: counters.cancelled.get(),
+            rejected_count: counters.rejected.get(),
+            last_execution: match counters.last.load(Ordering::Relaxed) {
+                0 => None,
+                micros => {
+                    OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).ok()
+                }
+            },
+            total_duration: Duration::from_nanos(counters.nanos.get()),
+            queue: lane.map_or(0, super::runtime::Lane::waiting),
+            queue_max: lane.map(super::runtime::Lane::queue_max),
+        }
+    }
+
+    /// The share of runs that succeeded, 0 to 1; 0 before the first.
+    #[must_use]
+    pub fn success_rate(&self) -> f64 {
+        if self.execution_count == 0 {
+            return 0.0;
+        }
+        (self.execution_count - self.error_count.min(self.execution_count)) as f64
+            / self.execution_count as f64
+    }
+}
+
+impl Serialize for HandlerStats {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let fields = json!({
+            "handler_id": self.handler_id,
+            "event_types": [self.pattern],
+            "execution_count": self.execution_count,
+            "error_count": self.error_count,
+            "last_execution": self.last_execution.map(IsoFormat),
+            "success_rate": self.success_rate(),
+            "priority": self.priority,
+            "panic_count": self.panic_count,
+            "filtered_count": self.filtered_count,
+            "cancelled_count": self.cancelled_count,
+            "rejected_count": self.rejected_count,
+            "total_duration_us": u64::try_from(self.total_duration.as_micros()).unwrap_or(u64::MAX),
+            "queue": self.queue,
+            "queue_max": self.queue_max,
+        });
+        fields.serialize(serializer)
+    }
+}
+
+/// Everything a bus counts, at one moment.
+///
+/// Its JSON has `event_stats`, `handlers` by name, `subscribers` (names by pattern),
+/// `history_size` and `limits`.
+///
+/// ```
+/// use nexus_events_dispatch::Bus;
+/// let stats = serde_json::to_value(Bus::new().stats()).unwrap();
+/// assert_eq!(stats["event_stats"]["total_events"], 0);
+/// assert_eq!(stats["limits"]["history_events"], 10_000);
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct BusStats {
+    /// What became of its events.
+    pub events: EventStats,
+    /// Its handlers in the order of registration.
+    pub handlers: Vec<HandlerStats>,
+    /// Events in the history.
+    pub history_size: usize,
+    /// The most events the history keeps.
+    pub history_max: usize,
+    /// The most blocking handlers that run at the same time.
+    pub max_workers: usize,
+}
+
+impl BusStats {
+    /// The statistics of the handler with this name.
+    #[must_use]
+    pub fn handler(&self, name: &str) -> Option<&HandlerStats> {
+        self.handlers.iter().find(|handler| handler.handler_id == name)
+    }
+
+    fn subscribers(&self) -> Value {
+        let mut by_pattern = serde_json::Map::new();
+        for handler in &self.handlers {
+            let names = by_pattern.entry(handler.pattern.clone()).or_insert_with(|| json!([]));
+            if let Value::Array(names) = names {
+                names.push(handler.handler_id.clone().into());
+            }
+        }
+        by_pattern.into()
+    }
+}
+
+impl Serialize for BusStats {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let events = &self.events;
+        let mut fields = serializer.serialize_map(Some(5))?;
+        fields.serialize_entry(
+            "event_stats",
+            &json!({
+                "total_events": events.total_events,
+                "processed_events": events.processed_events,
+                "failed_events": events.failed_events,
+                "handlers_registered": self.handlers.len(),
+                "handled_events": events.handled_events,
+                "cancelled_events": events.cancelled_events,
+                "filtered_events": events.filtered_events,
+                "unmatched_events": events.unmatched_events,
+                "lost_events": events.lost_events,
+                "rejected": events.rejected,
+                "in_flight": events.in_flight,
+                "follow_ups_waiting": events.follow_ups_waiting,
+            }),
+        )?;
+        let handlers: serde_json::Map<String, Value> = self
+            .handlers
+            .iter()
+            .map(|handler| (handler.handler_id.clone(), json!(handler)))
+            .collect();
+        fields.serialize_entry("handlers", &handlers)?;
+        fields.serialize_entry("subscribers", &self.subscribers())?;
+        fields.serialize_entry("history_size", &self.history_size)?;
+        fields.serialize_entry(
+            "limits",
+            &json!({"history_events": self.history_max, "max_workers": self.max_workers, "follow_ups": FOLLOW_UPS_MAX}),
+        )?;
+        fields.end()
+    }
+}

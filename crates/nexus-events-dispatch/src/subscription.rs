@@ -1,0 +1,207 @@
+//! The registration of a handler: its options, and the handle to end it.
+
+use std::fmt;
+
+use nexus_events_model::{Filter, Pattern, SubscriptionId, Text};
+
+use crate::bus::Inner;
+use crate::entry::Entry;
+use crate::error::{Error, ErrorKind, Result};
+use crate::handler::Mode;
+use crate::limits::{FOLLOW_UPS_MAX, HANDLER_NAME_BYTES_MAX, QUEUE_EVENTS_DEFAULT};
+use crate::sync::{Arc, Weak};
+
+/// The order among handlers of one event: higher first; equal ones form one wave.
+///
+/// The lowest few are reserved for what must come after every handler of a program, in this
+/// order: saga, trigger, notify, transport, stream. A number becomes a priority above them.
+///
+/// ```
+/// use nexus_events_dispatch::HandlerPriority;
+/// assert!(HandlerPriority::from(100) > HandlerPriority::default());
+/// assert!(HandlerPriority::from(i32::MIN) > HandlerPriority::SAGA);
+/// assert!(HandlerPriority::SAGA > HandlerPriority::STREAM);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct HandlerPriority(i32);
+
+impl HandlerPriority {
+    /// Sagas.
+    pub const SAGA: Self = Self(i32::MIN + 4);
+    /// Triggers.
+    pub const TRIGGER: Self = Self(i32::MIN + 3);
+    /// Notifiers.
+    pub const NOTIFY: Self = Self(i32::MIN + 2);
+    /// Transports.
+    pub const TRANSPORT: Self = Self(i32::MIN + 1);
+    /// Streamers: last, so that a cancelled event is not shown.
+    pub const STREAM: Self = Self(i32::MIN);
+
+    /// The number.
+    #[must_use]
+    pub const fn number(self) -> i32 {
+        self.0
+    }
+}
+
+impl From<i32> for HandlerPriority {
+    fn from(number: i32) -> Self {
+        Self(number.max(Self::SAGA.0 + 1))
+    }
+}
+
+impl fmt::Display for HandlerPriority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::SAGA => f.pad("saga"),
+            Self::TRIGGER => f.pad("trigger"),
+            Self::NOTIFY => f.pad("notify"),
+            Self::TRANSPORT => f.pad("transport"),
+            Self::STREAM => f.pad("stream"),
+            Self(number) => number.fmt(f),
+        }
+    }
+}
+
+/// How a handler is registered.
+///
+/// ```
+/// use nexus_events_dispatch::{Mode, SubscriptionOptions};
+/// let options = SubscriptionOptions::new().name("audit").priority(-10).mode(Mode::Queued).queue(256);
+/// assert_eq!(options.clone().name("other"), options.name("other"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+#[must_use = "options do nothing until something is subscribed with them"]
+pub struct SubscriptionOptions {
+    pub(crate) name: Option<Text>,
+    pub(crate) priority: HandlerPriority,
+    pub(crate) filters: Vec<Filter>,
+    pub(crate) mode: Option<Mode>,
+    pub(crate) queue: Option<usize>,
+}
+
+impl SubscriptionOptions {
+    /// The defaults: named after the handler, priority 0, no filter, the handler's own mode, room
+    /// for 1,024 events.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The name in reports and statistics, unique on its bus, at most 255 bytes.
+    pub fn name(mut self, name: impl Into<Text>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The order among handlers of one event.
+    pub fn priority(mut self, priority: impl Into<HandlerPriority>) -> Self {
+        self.priority = priority.into();
+        self
+    }
+
+    /// Only events for which the filter holds. Several filters must all hold.
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.filters.push(filter);
+        self
+    }
+
+    /// Where it runs.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = Some(mode);
+        self
+    }
+
+    /// How many events may wait for it, 1 to 65,536; a queued or blocking handler only.
+    pub fn queue(mut self, events: usize) -> Self {
+        self.queue = Some(events);
+        self
+    }
+
+    pub(crate) fn check(&self, mode: Mode) -> Result<()> {
+        let invalid = |message: String| Err(Error::new(ErrorKind::InvalidOption, message));
+        match &self.name {
+            Some(name) if name.is_empty() => {
+                return invalid("a handler's name is empty; leave it out or give it text".into());
+            }
+            Some(name) if name.len() > HANDLER_NAME_BYTES_MAX => {
+                return invalid(format!(
+                    "a handler's name is {} bytes long, the most is {HANDLER_NAME_BYTES_MAX}",
+                    name.len()
+                ));
+            }
+            _ => {}
+        }
+        match self.queue {
+            Some(_) if mode == Mode::Inline => invalid(
+                "an inline handler has no queue; add .mode(Mode::Queued) or leave .queue(..) out"
+                    .into(),
+            ),
+            Some(events) if !(1..=FOLLOW_UPS_MAX).contains(&events) => {
+                invalid(format!("a queue holds 1 to {FOLLOW_UPS_MAX} events, not {events}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn queue_events(&self) -> usize {
+        self.queue.unwrap_or(QUEUE_EVENTS_DEFAULT)
+    }
+}
+
+/// A registered handler. Dropping it changes nothing; the handler stays until
+/// [`unsubscribe`](Self::unsubscribe) or the end of its bus.
+///
+/// ```
+/// use nexus_events_dispatch::Bus;
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let bus = Bus::new();
+/// let subscription = bus.on("order.*", |_: &nexus_events_model::Event| {})?;
+/// assert!(subscription.unsubscribe().await);
+/// # Ok::<(), nexus_events_dispatch::Error>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Subscription {
+    pub(crate) entry: Arc<Entry>,
+    pub(crate) bus: Weak<Inner>,
+}
+
+impl Subscription {
+    /// Its id, unique on its bus.
+    #[must_use]
+    pub fn id(&self) -> SubscriptionId {
+        self.entry.id
+    }
+
+    /// Its name in reports and statistics.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.entry.name
+    }
+
+    /// The pattern of the event types it receives.
+    #[must_use]
+    pub fn pattern(&self) -> &Pattern {
+        &self.entry.pattern
+    }
+
+    /// Ends it. When this returns the handler runs no more; called from inside the handler it
+    /// returns at once and the running call is the last. Events that wait for it are skipped.
+    /// `false` when it had ended before.
+    pub async fn unsubscribe(&self) -> bool {
+        let removed = self.bus.upgrade().is_some_and(|bus| bus.registry.remove(&self.entry));
+        self.entry.end();
+        self.entry.idle().await;
+        removed
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription")
+            .field("id", &self.entry.id)
+            .field("name", &self.entry.name)
+            .field("pattern", &self.entry.pattern)
+            .field("priority", &self.entry.priority)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,299 @@
+//! The body of an event, in whichever form it came, converted lazily and at most once.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits::PAYLOAD_DEPTH_MAX;
+
+/// A value of the program's own type, still able to become JSON.
+trait Typed: Any + Send + Sync {
+    fn to_json(&self) -> serde_json::Result<Box<RawValue>>;
+    fn type_name(&self) -> &'static str;
+    fn size(&self) -> usize;
+}
+
+impl<T: Serialize + Send + Sync + 'static> Typed for T {
+    fn to_json(&self) -> serde_json::Result<Box<RawValue>> {
+        serde_json::value::to_raw_value(self)
+    }
+
+    fn type_name(&self) -> &'static str {
+        std::any::type_name::<T>()
+    }
+
+    fn size(&self) -> usize {
+        size_of::<T>()
+    }
+}
+
+/// The body of an event: a typed value, JSON text or a [`Value`], each converted into the others
+/// only when somebody asks, and at most once.
+///
+/// A typed payload published in process reaches a typed handler without any serialisation.
+///
+/// ```
+/// use nexus_events_model::Payload;
+/// use serde::{Deserialize, Serialize};
+/// use serde_json::json;
+///
+/// #[derive(Serialize, Deserialize, PartialEq, Debug)]
+/// struct Placed { order_id: u32 }
+///
+/// let typed = Payload::typed(Placed { order_id: 7 });
+/// assert_eq!(typed.downcast_ref::<Placed>().unwrap().order_id, 7);
+/// assert_eq!(typed.json()?, r#"{"order_id":7}"#);
+///
+/// let received = Payload::from_json(r#"{"order_id":7}"#)?;
+/// assert_eq!(*received.decode::<Placed>()?, Placed { order_id: 7 });
+/// assert_eq!(received.get("order_id"), Some(&json!(7)));
+/// # Ok::<(), nexus_events_model::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Payload {
+    typed: Option<Arc<dyn Typed>>,
+    json: OnceLock<Arc<RawValue>>,
+    value: OnceLock<Value>,
+    /// The last type somebody decoded into, so that ten handlers of one type decode once.
+    decoded: OnceLock<Arc<dyn Any + Send + Sync>>,
+}
+
+impl Payload {
+    fn none() -> Self {
+        Self {
+            typed: None,
+            json: OnceLock::new(),
+            value: OnceLock::new(),
+            decoded: OnceLock::new(),
+        }
+    }
+
+    /// `{}`
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::from(Value::Object(serde_json::Map::new()))
+    }
+
+    /// A value of the program's own type.
+    pub fn typed<T: Serialize + Send + Sync + 'static>(value: T) -> Self {
+        Self::shared(Arc::new(value))
+    }
+
+    /// A value that others hold too; costs no allocation.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// # use nexus_events_model::Payload;
+    /// let prices = Arc::new(vec![1, 2, 3]);
+    /// assert_eq!(Payload::shared(prices).json()?, "[1,2,3]");
+    /// # Ok::<(), nexus_events_model::Error>(())
+    /// ```
+    pub fn shared<T: Serialize + Send + Sync + 'static>(value: Arc<T>) -> Self {
+        Self { typed: Some(value), ..Self::none() }
+    }
+
+    /// JSON text, checked here and parsed when somebody looks inside.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidPayload`] with the offending line and column; [`ErrorKind::TooLarge`]
+    /// for more than 100 levels of arrays and objects.
+    pub fn from_json(json: impl Into<String>) -> Result<Self> {
+        match RawValue::from_string(json.into()) {
+            Ok(raw) => Self::from_raw(raw),
+            Err(error) => {
+                Err(Error::new(ErrorKind::InvalidPayload, format!("payload is not JSON: {error}"))
+                    .with_source(error))
+            }
+        }
+    }
+
+    pub(crate) fn from_raw(raw: Box<RawValue>) -> Result<Self> {
+        if nests_too_deep(raw.get()) {
+            let message = format!(
+                "payload nests deeper than {PAYLOAD_DEPTH_MAX} arrays and objects; flatten it"
+            );
+            return Err(Error::new(ErrorKind::TooLarge, message));
+        }
+        Ok(Self { json: OnceLock::from(Arc::from(raw)), ..Self::none() })
+    }
+
+    /// The payload as JSON text.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidPayload`] when a typed value cannot be written as JSON.
+    pub fn json(&self) -> Result<&str> {
+        self.raw().map(RawValue::get)
+    }
+
+    pub(crate) fn raw(&self) -> Result<&RawValue> {
+        if let Some(raw) = self.json.get() {
+            return Ok(raw);
+        }
+        let raw = match (&self.typed, self.value.get()) {
+            (Some(typed), _) => typed.to_json(),
+            (None, value) => serde_json::value::to_raw_value(value.unwrap_or(&Value::Null)),
+        };
+        let raw = raw.map_err(|error| self.not_json(error))?;
+        Ok(self.json.get_or_init(|| Arc::from(raw)))
+    }
+
+    /// The payload as a JSON value.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidPayload`] when a typed value cannot be written as JSON, or JSON text
+    /// holds a number outside the range of [`f64`].
+    pub fn value(&self) -> Result<&Value> {
+        if let Some(value) = self.value.get() {
+            return Ok(value);
+        }
+        let value =
+            serde_json::from_str(self.raw()?.get()).map_err(|error| self.not_json(error))?;
+        Ok(self.value.get_or_init(|| value))
+    }
+
+    /// The field of this name, when the payload is an object that has it.
+    #[must_use]
+    pub fn get(&self, field: &str) -> Option<&Value> {
+        self.value().ok()?.get(field)
+    }
+
+    /// The part at a JSON pointer.
+    ///
+    /// ```
+    /// # use nexus_events_model::Payload;
+    /// let payload = Payload::from_json(r#"{"items":[{"sku":"a"}]}"#)?;
+    /// assert_eq!(payload.pointer("/items/0/sku").unwrap(), "a");
+    /// # Ok::<(), nexus_events_model::Error>(())
+    /// ```
+    #[must_use]
+    pub fn pointer(&self, pointer: &str) -> Option<&Value> {
+        self.value().ok()?.pointer(pointer)
+    }
+
+    /// The typed value, when the payload was made from this very type.
+    #[must_use]
+    pub fn downcast_ref<T: 'static>(&self) -> Option<&T> {
+        let typed: &dyn Any = self.typed.as_deref()?;
+        typed.downcast_ref()
+    }
+
+    /// The payload as a `T`: without any work when it was made from one, decoded otherwise.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidPayload`] naming the type and the offending field.
+    pub fn decode<T: DeserializeOwned + Send + Sync + 'static>(&self) -> Result<Arc<T>> {
+        if let Some(typed) = self.typed.clone() {
+            let typed: Arc<dyn Any + Send + Sync> = typed;
+            if let Ok(same) = typed.downcast() {
+                return Ok(same);
+            }
+        }
+        if let Some(Ok(known)) = self.decoded.get().cloned().map(Arc::downcast) {
+            return Ok(known);
+        }
+        let value: T = serde_json::from_str(self.raw()?.get()).map_err(|error| {
+            let message = format!("payload is not a {}: {error}", std::any::type_name::<T>());
+            Error::new(ErrorKind::InvalidPayload, message).with_source(error)
+        })?;
+        let value = Arc::new(value);
+        // Another type may have come first; then this one is decoded anew at each call.
+        let _ = self.decoded.set(value.clone());
+        Ok(value)
+    }
+
+    /// About how many bytes the payload holds, without converting it.
+    ///
+    /// ```
+    /// # use nexus_events_model::Payload;
+    /// assert_eq!(Payload::from_json("[1,2,3]")?.size(), 7);
+    /// # Ok::<(), nexus_events_model::Error>(())
+    /// ```
+    #[must_use]
+    pub fn size(&self) -> usize {
+        match (self.json.get(), &self.typed, self.value.get()) {
+            (Some(raw), _, _) => raw.get().len(),
+            (None, Some(typed), _) => typed.size(),
+            (None, None, Some(value)) => value_size(value),
+            (None, None, None) => 0,
+        }
+    }
+
+    fn not_json(&self, error: serde_json::Error) -> Error {
+        let name = self.typed.as_deref().map_or("payload", |typed| typed.type_name());
+        Error::new(ErrorKind::InvalidPayload, format!("{name} cannot be written as JSON: {error}"))
+            .with_source(error)
+    }
+}
+
+/// Whether valid JSON has more levels than anybody can take in.
+fn nests_too_deep(json: &str) -> bool {
+    // Counting is fast, and nearly always enough.
+    if json.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count() <= PAYLOAD_DEPTH_MAX {
+        return false;
+    }
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    json.bytes().any(|byte| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => depth += 1,
+            b']' | b'}' if !in_string => depth -= 1,
+            _ => {}
+        }
+        depth > PAYLOAD_DEPTH_MAX
+    })
+}
+
+fn value_size(value: &Value) -> usize {
+    size_of::<Value>()
+        + match value {
+            Value::String(text) => text.len(),
+            Value::Array(items) => items.iter().map(value_size).sum(),
+            Value::Object(fields) => {
+                fields.iter().map(|(name, value)| name.len() + value_size(value)).sum()
+            }
+            _ => 0,
+        }
+}
+
+impl Default for Payload {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl From<Value> for Payload {
+    fn from(value: Value) -> Self {
+        Self { value: OnceLock::from(value), ..Self::none() }
+    }
+}
+
+impl From<serde_json::Map<String, Value>> for Payload {
+    fn from(fields: serde_json::Map<String, Value>) -> Self {
+        Self::from(Value::Object(fields))
+    }
+}
+
+impl PartialEq for Payload {
+    /// Equal JSON, whatever the form. A payload that cannot become JSON equals nothing.
+    fn eq(&self, other: &Self) -> bool {
+        matches!((self.value(), other.value()), (Ok(a), Ok(b)) if a == b)
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.typed, self.json.get(), self.value.get()) {
+            (Some(typed), _, _) => write!(f, "Payload({})", typed.type_name()),
+            (None, Some(raw), _) => write!(f, "Payload({})", raw.get()),
+            (None, None, value) => write!(f, "Payload({})", value.unwrap_or(&Value::Null)),
+        }
+    }
+}
