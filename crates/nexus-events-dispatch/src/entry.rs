@@ -85,8 +85,7 @@ impl Entry {
     pub(crate) async fn idle(&self) {
         let own = Context::runs_of(self.id);
         loop {
-            let idle = self.idle.notified();
-            tokio::pin!(idle);
+            let mut idle = std::pin::pin!(self.idle.notified());
             idle.as_mut().enable();
             if self.running.load(Ordering::SeqCst) <= own {
                 return;

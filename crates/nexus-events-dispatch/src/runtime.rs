@@ -1,8 +1,9 @@
 //! Where handlers run: inline, on a task of their own, or on a thread that may block.
 
 use std::any::Any;
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Instant;
 
@@ -124,13 +125,7 @@ async fn work(
     stop: Arc<Notify>,
     workers: Arc<Semaphore>,
 ) {
-    loop {
-        let job = tokio::select! {
-            biased;
-            () = stop.notified() => break,
-            job = jobs.recv() => job,
-        };
-        let Some(job) = job else { break };
+    while let Some(job) = next(&mut jobs, &stop).await {
         let must_go_on = run_job(&entry, &job, &workers).await;
         if must_go_on {
             job.delivery.go_on().await;
@@ -142,6 +137,16 @@ async fn work(
             job.delivery.go_on().await;
         }
     }
+}
+
+/// The next event, or `None` when the lane is stopped.
+async fn next(jobs: &mut mpsc::Receiver<Job>, stop: &Notify) -> Option<Job> {
+    let mut stopped = pin!(stop.notified());
+    poll_fn(|task| match stopped.as_mut().poll(task) {
+        Poll::Ready(()) => Poll::Ready(None),
+        Poll::Pending => jobs.poll_recv(task),
+    })
+    .await
 }
 
 async fn run_job(entry: &Arc<Entry>, job: &Job, workers: &Semaphore) -> bool {

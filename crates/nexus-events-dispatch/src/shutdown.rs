@@ -59,8 +59,7 @@ impl Gate {
     /// Waits until at most this many events are in flight.
     async fn down_to(&self, number: usize) {
         loop {
-            let changed = self.changed.notified();
-            tokio::pin!(changed);
+            let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
             if self.in_flight() <= number {
                 return;

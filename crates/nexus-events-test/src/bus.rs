@@ -8,7 +8,6 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use std::time::Duration;
 use time::OffsetDateTime;
-use time::macros::datetime;
 
 /// A bus whose events wait until [`process_events`](Self::process_events), and whose clock stands
 /// still until it is moved.
@@ -32,8 +31,11 @@ pub struct TestEventBus {
 }
 
 impl TestEventBus {
-    /// The time its clock shows at first.
-    pub const START: OffsetDateTime = datetime!(2026-01-01 00:00:00 UTC);
+    /// The time its clock shows at first: midnight of 1 January 2026, UTC.
+    pub const START: OffsetDateTime = match OffsetDateTime::from_unix_timestamp(1_767_225_600) {
+        Ok(start) => start,
+        Err(_) => panic!("in range"),
+    };
 
     /// A bus of its own.
     ///

@@ -7,7 +7,7 @@ use time::macros::datetime;
 
 macro_rules! testdata {
     ($file:literal) => {
-        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/testdata/", $file))
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../nexus-events-test/testdata/", $file))
     };
 }
 
