@@ -113,3 +113,28 @@ async fn a_name_is_free_again_after_unsubscribe() {
     assert!(!first.unsubscribe().await);
     assert!(bus.stats().handler("it").is_some());
 }
+
+#[tokio::test]
+async fn an_event_on_its_way_passes_a_handler_that_ended_meanwhile() {
+    let (bus, log) = (Bus::new(), Log::default());
+    let gate = Arc::new(Semaphore::new(0));
+    let waits = gate.clone();
+    let slow = move |_: Event| {
+        let waits = waits.clone();
+        async move { drop(waits.acquire().await) }
+    };
+    bus.on("a", slow.priority(10)).unwrap();
+    let lower = bus.on("a", log.writes("never").named("lower")).unwrap();
+    let report = tokio::spawn({
+        let bus = bus.clone();
+        async move { bus.publish_and_wait(event("a")).await.unwrap() }
+    });
+    while bus.stats().events.in_flight == 0 {
+        tokio::task::yield_now().await;
+    }
+    lower.unsubscribe().await;
+    gate.close();
+    let report = report.await.unwrap();
+    assert_eq!(report.outcome("lower").unwrap().error.as_deref(), Some("unsubscribed"));
+    assert!(log.take().is_empty());
+}

@@ -1,0 +1,197 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::commands;
+use crate::demo;
+use crate::exit::{Exit, Failure};
+
+/// Where a server listens unless told otherwise.
+pub(crate) const BIND_DEFAULT: &str = "127.0.0.1:7878";
+const URL_DEFAULT: &str = "http://127.0.0.1:7878";
+
+/// Nexus events: publish events, run handlers, watch it live.
+///
+/// ```
+/// use clap::Parser;
+/// use nexus_events_server::Cli;
+/// assert!(Cli::try_parse_from(["nexus", "demo", "--max"]).is_ok());
+/// ```
+#[derive(Debug, Parser)]
+#[command(name = "nexus", version)]
+pub struct Cli {
+    /// More of what goes on, on stderr (-vv for all)
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Replay a real week of events through handlers, with a live console
+    Demo(DemoArgs),
+    /// Run a server
+    Serve(ServeArgs),
+    /// Publish one event, or many from standard input
+    Publish(PublishArgs),
+    /// Show events as they are published
+    Tail(TailArgs),
+}
+
+impl Cli {
+    /// Runs the command to its end.
+    ///
+    /// # Errors
+    /// What kept it from doing its work.
+    pub async fn run(self) -> Result<Exit, Failure> {
+        match self.command {
+            Command::Demo(args) => demo::run(args).await,
+            Command::Serve(args) => commands::serve::run(args).await,
+            Command::Publish(args) => commands::publish::run(args).await,
+            Command::Tail(args) => commands::tail::run(args).await,
+        }
+    }
+}
+
+/// How a server is set up.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Address to listen on
+    #[arg(long, env = "NEXUS_BIND", default_value = BIND_DEFAULT, value_name = "ADDRESS:PORT")]
+    pub(crate) bind: String,
+    /// Port to listen on, instead of the one in --bind; 0 for any free one
+    #[arg(long, env = "NEXUS_PORT")]
+    pub(crate) port: Option<u16>,
+    /// Recent events kept in memory
+    #[arg(long, env = "NEXUS_HISTORY", default_value_t = nexus_events_dispatch::limits::HISTORY_EVENTS_DEFAULT)]
+    pub(crate) history: usize,
+    /// Blocking handlers that run at the same time
+    #[arg(long, env = "NEXUS_WORKERS", default_value_t = nexus_events_dispatch::limits::WORKERS_DEFAULT)]
+    pub(crate) workers: usize,
+}
+
+/// How the demo runs.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// How much faster than it happened; 10000 makes the week about a minute
+    #[arg(long, default_value_t = 10_000.0, value_parser = speed, value_name = "TIMES")]
+    pub(crate) speed: f64,
+    /// As fast as the handlers go, then end
+    #[arg(long, conflicts_with = "speed")]
+    pub(crate) max: bool,
+    /// Port of the server; 0 for any free one [default: 7878, or the next free one]
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+    /// Stop after so many seconds, then check what was published
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) seconds: Option<u32>,
+    /// Replay these files instead, one JSON event a line, gzipped or not
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) data: Vec<PathBuf>,
+    /// How many events of a type the data must have for the check to hold; may be repeated
+    #[arg(long, value_name = "TYPE=N", value_parser = expectation)]
+    pub(crate) expect: Vec<(String, u64)>,
+}
+
+/// What is published, and where.
+#[derive(Debug, Args)]
+pub(crate) struct PublishArgs {
+    /// Event type, such as order.created; `-` or nothing reads events from standard input, one
+    /// JSON object a line
+    pub(crate) event_type: Option<String>,
+    /// Payload: JSON, @FILE, or `-` for standard input [default: {}]
+    pub(crate) payload: Option<String>,
+    /// Who the event is from
+    #[arg(long)]
+    pub(crate) source: Option<String>,
+    /// How important it is: low, normal, high or critical
+    #[arg(long)]
+    pub(crate) priority: Option<String>,
+    /// The user it is about or from
+    #[arg(long)]
+    pub(crate) user_id: Option<String>,
+    /// The session it belongs to
+    #[arg(long)]
+    pub(crate) session_id: Option<String>,
+    /// The conversation it belongs to
+    #[arg(long)]
+    pub(crate) correlation_id: Option<String>,
+    /// Do not wait for the handlers
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// Server to publish to
+    #[arg(long, env = "NEXUS_URL", default_value = URL_DEFAULT)]
+    pub(crate) url: String,
+}
+
+/// What is shown, and how.
+#[derive(Debug, Args)]
+pub(crate) struct TailArgs {
+    /// Event types to show: * is one segment, ** one or more
+    #[arg(default_value = "**")]
+    pub(crate) pattern: String,
+    /// Only events for which this holds: `payload.amount > 100`, or `source=shop`
+    #[arg(long)]
+    pub(crate) filter: Option<String>,
+    /// How an event is written
+    #[arg(short, long, value_enum, default_value_t = Format::Line)]
+    pub(crate) output: Format,
+    /// End after so many events
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
+    /// Server to listen to
+    #[arg(long, env = "NEXUS_URL", default_value = URL_DEFAULT)]
+    pub(crate) url: String,
+}
+
+/// How `tail` writes an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// The JSON of the event, one a line
+    Json,
+    /// Time, type, source and payload
+    Line,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(speed) if (0.001..=1e9).contains(&speed) => Ok(speed),
+        _ => Err("write a number from 0.001 to 1000000000; --max is faster still".to_owned()),
+    }
+}
+
+fn expectation(text: &str) -> Result<(String, u64), String> {
+    let parts = text.split_once('=').and_then(|(name, number)| Some((name, number.parse().ok()?)));
+    parts
+        .map(|(name, number)| (name.to_owned(), number))
+        .ok_or_else(|| "write TYPE=N, for instance order.created=120".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_speed_is_positive_and_finite() {
+        assert_eq!(speed("2.5"), Ok(2.5));
+        for wrong in ["0", "-1", "inf", "NaN", "fast"] {
+            assert!(speed(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_expectation_is_a_type_and_a_number() {
+        assert_eq!(expectation("a.b=3"), Ok(("a.b".to_owned(), 3)));
+        assert!(expectation("a.b").is_err() && expectation("a.b=many").is_err());
+    }
+}

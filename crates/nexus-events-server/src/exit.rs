@@ -1,0 +1,89 @@
+//! How the program ends: a stable number for scripts, a line for people.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// Why the program ended.
+///
+/// ```
+/// use nexus_events_server::Exit;
+/// assert_eq!(Exit::CheckFailed.code(), 10);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Exit {
+    /// Done.
+    Done,
+    /// It failed at run time.
+    Failed,
+    /// The command line is wrong.
+    Usage,
+    /// The server is not reachable.
+    Unreachable,
+    /// The server refused an event.
+    Rejected,
+    /// A check did not hold.
+    CheckFailed,
+    /// It was interrupted before it was done.
+    Interrupted,
+}
+
+impl Exit {
+    /// The number that the shell sees.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Unreachable => 5,
+            Self::Rejected => 7,
+            Self::CheckFailed => 10,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        exit.code().into()
+    }
+}
+
+/// What kept the program from doing its work: an [`Exit`] and one line that names the fix.
+#[derive(Debug)]
+pub struct Failure {
+    exit: Exit,
+    error: anyhow::Error,
+}
+
+impl Failure {
+    pub(crate) fn new(
+        exit: Exit,
+        message: impl fmt::Display + fmt::Debug + Send + Sync + 'static,
+    ) -> Self {
+        Self { exit, error: anyhow::Error::msg(message) }
+    }
+
+    /// How the program ends.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { exit: Exit::Failed, error: error.into() }
+    }
+}
+
+impl fmt::Display for Failure {
+    /// The error and its causes, on one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.error)
+    }
+}
+
+/// The result of a command.
+pub(crate) type Outcome<T = Exit> = Result<T, Failure>;

@@ -1,0 +1,113 @@
+//! Refusals over HTTP: a status, and JSON with a stable code, what is wrong, and the way out.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use nexus_events_dispatch as dispatch;
+use nexus_events_model as model;
+use serde_json::{Value, json};
+
+/// Why a request or one of its events is refused.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    help: &'static str,
+}
+
+impl ApiError {
+    pub(crate) fn new(
+        status: StatusCode,
+        code: &'static str,
+        message: impl Into<String>,
+        help: &'static str,
+    ) -> Self {
+        Self { status, code, message: message.into(), help }
+    }
+
+    pub(crate) fn bad_request(
+        code: &'static str,
+        message: impl Into<String>,
+        help: &'static str,
+    ) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message, help)
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// With where in the request it was found.
+    pub(crate) fn at(mut self, place: &str) -> Self {
+        self.message = format!("{place}: {}", self.message);
+        self
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        json!({"code": self.code, "message": self.message, "help": self.help})
+    }
+}
+
+impl From<model::Error> for ApiError {
+    fn from(error: model::Error) -> Self {
+        Self::of_model(error.kind(), error.to_string())
+    }
+}
+
+impl From<dispatch::Error> for ApiError {
+    fn from(error: dispatch::Error) -> Self {
+        use dispatch::ErrorKind;
+        let (status, help) = match error.kind() {
+            ErrorKind::Invalid(kind) => return Self::of_model(kind, error.to_string()),
+            ErrorKind::Closed => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the server is stopping; publish again when it is back",
+            ),
+            ErrorKind::Overloaded | ErrorKind::TimedOut => {
+                (StatusCode::SERVICE_UNAVAILABLE, "publish again a little later")
+            }
+            _ => (StatusCode::INTERNAL_SERVER_ERROR, "the server's own output (-v) says more"),
+        };
+        Self::new(status, error.kind().as_str(), error.to_string(), help)
+    }
+}
+
+impl ApiError {
+    fn of_model(kind: model::ErrorKind, message: String) -> Self {
+        use model::ErrorKind;
+        let (status, help) = match kind {
+            ErrorKind::TooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "one event has at most 1 MiB of JSON; keep large things elsewhere and publish where they are",
+            ),
+            ErrorKind::UnknownField => (
+                StatusCode::BAD_REQUEST,
+                "correct the name, or publish with ?lenient=true to ignore unknown fields",
+            ),
+            ErrorKind::InvalidEventType => (
+                StatusCode::BAD_REQUEST,
+                "an event type is 1 to 16 segments of A-Z, a-z, 0-9, _ and -, joined by dots, such as order.created",
+            ),
+            ErrorKind::InvalidPattern => (
+                StatusCode::BAD_REQUEST,
+                "a pattern is an event type in which * stands for one segment and ** for one or more, such as order.*",
+            ),
+            ErrorKind::InvalidFilter => (
+                StatusCode::BAD_REQUEST,
+                "a filter looks like payload.amount > 100 && priority == 'high'",
+            ),
+            _ => (
+                StatusCode::BAD_REQUEST,
+                r#"an event is a JSON object such as {"event_type":"order.created","payload":{"amount":12}}"#,
+            ),
+        };
+        Self::new(status, kind.as_str(), message, help)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        (self.status, Json(json!({"error": self.to_json()}))).into_response()
+    }
+}

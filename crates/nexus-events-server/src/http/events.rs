@@ -1,0 +1,215 @@
+//! `POST /events`: the way in for programs elsewhere.
+//!
+//! One event is answered when its handlers are done, with the report of the publish; with
+//! `?wait=false` when it is accepted. Of many events each is accepted or refused by itself, and
+//! the answer, given when all are accepted, names the place of every one.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use nexus_events_dispatch::Bus;
+use nexus_events_model::{Event, EventId};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::http::error::ApiError;
+use crate::http::history::bad_query;
+use crate::http::intake::{self, Content, Form};
+use crate::http::lines::{Line, Lines};
+use crate::limits::{JSON_BODY_BYTES_MAX, NDJSON_LINES_MAX, REPORT_WAIT_MAX};
+use crate::wire::App;
+
+/// How to publish.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PublishQuery {
+    /// Ignore fields that no event has.
+    #[serde(default)]
+    lenient: bool,
+    /// Wait for the handlers of one event.
+    #[serde(default = "yes")]
+    wait: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+pub(crate) async fn publish(
+    State(app): State<App>,
+    query: Result<Query<PublishQuery>, QueryRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let bus = app.bus();
+    let (query, form) = match (query, Form::of(&headers)) {
+        (Ok(Query(query)), Ok(form)) => (query, form),
+        (query, form) => {
+            intake::discard(body, 0).await;
+            query.map_err(|error| bad_query(&error))?;
+            return Err(form.err().unwrap_or_else(|| unreachable!("one of both is an error")));
+        }
+    };
+    if form == Form::Lines {
+        return by_line(bus, query, body).await;
+    }
+    let text = intake::whole(body).await?;
+    match intake::content(&text, form)? {
+        Content::One(text) => one(bus, query, text).await,
+        Content::Many(events) => {
+            let mut answer = Answer::default();
+            for event in events {
+                answer.note(None, accept(bus, query, event.get()).await);
+            }
+            Ok(answer.into_response())
+        }
+        Content::Lines => by_line(bus, query, Body::from(text.clone())).await,
+    }
+}
+
+/// Publishes one event and answers with its report, or with what is known when handlers take
+/// too long.
+async fn one(bus: &Bus, query: PublishQuery, text: &str) -> Result<Response, ApiError> {
+    let event = bus.stamp(intake::event(text, query.lenient)?)?;
+    let id = event.id().clone();
+    if !query.wait {
+        let receipt = bus.publish(event).await?;
+        let notified = receipt.matched - receipt.rejected;
+        return Ok(accepted(&id, notified));
+    }
+    let publish = tokio::spawn({
+        // A client that goes away must not stop a publish half-way.
+        let bus = bus.clone();
+        async move { bus.publish_and_wait(event).await }
+    });
+    match tokio::time::timeout(REPORT_WAIT_MAX, publish).await {
+        Ok(Ok(report)) => Ok((StatusCode::CREATED, Json(report?)).into_response()),
+        Ok(Err(_)) => Err(ApiError::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "the publish was cut off",
+            "publish again",
+        )),
+        Err(_) => Ok(accepted(&id, 0)),
+    }
+}
+
+/// The seed's shape without results: they come later, or were not asked for.
+fn accepted(id: &EventId, notified: usize) -> Response {
+    let body = json!({"event_id": id, "handlers_notified": notified, "results": []});
+    (StatusCode::ACCEPTED, Json(body)).into_response()
+}
+
+/// Publishes one event a line, while they arrive.
+async fn by_line(bus: &Bus, query: PublishQuery, body: Body) -> Result<Response, ApiError> {
+    let mut lines = Lines::new(body, JSON_BODY_BYTES_MAX);
+    let mut answer = Answer::default();
+    loop {
+        match lines.next().await {
+            Ok(None) => return Ok(answer.into_response()),
+            Ok(Some(_)) if answer.results.len() == NDJSON_LINES_MAX => {
+                intake::discard(lines.into_body(), 0).await;
+                return Ok(answer.ended(&too_many()));
+            }
+            Ok(Some(line)) => answer.note(Some(line.number), accept_line(bus, query, line).await),
+            Err(error) => return Ok(answer.ended(&error)),
+        }
+    }
+}
+
+async fn accept_line(bus: &Bus, query: PublishQuery, line: Line) -> Result<EventId, ApiError> {
+    let place = format!("line {}", line.number);
+    let read = match line.bytes.map(String::from_utf8) {
+        Some(Ok(text)) => accept(bus, query, text.trim()).await,
+        Some(Err(_)) => Err(ApiError::bad_request(
+            "invalid_event",
+            "the line is not UTF-8",
+            "JSON is UTF-8 text",
+        )),
+        None => {
+            let message = format!("the line is longer than {JSON_BODY_BYTES_MAX} bytes");
+            Err(ApiError::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_large",
+                message,
+                "one event has at most 1 MiB of JSON",
+            ))
+        }
+    };
+    read.map_err(|error| error.at(&place))
+}
+
+fn too_many() -> ApiError {
+    let message =
+        format!("more than {NDJSON_LINES_MAX} lines; those after that were not published");
+    ApiError::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "too_many_lines",
+        message,
+        "send the rest in another request",
+    )
+}
+
+async fn accept(bus: &Bus, query: PublishQuery, text: &str) -> Result<EventId, ApiError> {
+    let event: Event = bus.stamp(intake::event(text, query.lenient)?)?;
+    Ok(bus.publish(event).await?.event_id)
+}
+
+/// What became of many events.
+#[derive(Default)]
+struct Answer {
+    accepted: usize,
+    results: Vec<Value>,
+    /// The status of the first refusal.
+    refused: Option<StatusCode>,
+}
+
+impl Answer {
+    fn note(&mut self, line: Option<usize>, result: Result<EventId, ApiError>) {
+        let mut entry = json!({"index": self.results.len()});
+        if let Some(line) = line {
+            entry["line"] = line.into();
+        }
+        match result {
+            Ok(id) => {
+                self.accepted += 1;
+                entry["event_id"] = json!(id);
+            }
+            Err(error) => {
+                self.refused.get_or_insert(error.status());
+                entry["error"] = error.to_json();
+            }
+        }
+        self.results.push(entry);
+    }
+
+    fn body(self) -> Value {
+        json!({"accepted": self.accepted, "rejected": self.results.len() - self.accepted, "results": self.results})
+    }
+
+    /// The answer to a request that could not be read to its end.
+    fn ended(self, error: &ApiError) -> Response {
+        let mut body = self.body();
+        body["error"] = error.to_json();
+        (error.status(), Json(body)).into_response()
+    }
+}
+
+impl IntoResponse for Answer {
+    /// 201 when all were accepted, 207 when some were; when none was, the status of the first
+    /// refusal.
+    fn into_response(self) -> Response {
+        let nothing =
+            ApiError::bad_request("invalid_event", "the request has no event", "send at least one");
+        let status = match (self.accepted, self.refused) {
+            (0, None) => return self.ended(&nothing),
+            (0, Some(refused)) => refused,
+            (_, None) => StatusCode::CREATED,
+            (_, Some(_)) => StatusCode::MULTI_STATUS,
+        };
+        (status, Json(self.body())).into_response()
+    }
+}

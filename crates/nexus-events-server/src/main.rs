@@ -1,0 +1,45 @@
+//! `nexus`: the command line of Nexus events.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use nexus_events_server::{Cli, Exit};
+use tracing::Level;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log_to_stderr(cli.verbose);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(Exit::Failed, &format!("cannot start: {error}")),
+    };
+    let ended = runtime.block_on(cli.run());
+    // A handler that blocks for ever must not keep the program from ending.
+    runtime.shutdown_background();
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(failure) => fail(failure.exit(), &failure.to_string()),
+    }
+}
+
+fn fail(exit: Exit, message: &str) -> ExitCode {
+    // Nobody is left to tell when standard error is closed.
+    let _ = writeln!(std::io::stderr(), "nexus: {message}");
+    exit.into()
+}
+
+fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 => Level::WARN,
+        1 => Level::INFO,
+        2 => Level::DEBUG,
+        _ => Level::TRACE,
+    };
+    let colours = nexus_events_server::colours(&std::io::stderr());
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_ansi(colours)
+        .with_writer(std::io::stderr)
+        .init();
+}

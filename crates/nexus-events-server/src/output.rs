@@ -1,0 +1,70 @@
+//! Writing to standard output and error: numbers for people, colours only where they help.
+
+use std::io::{ErrorKind, IsTerminal, Write};
+
+/// Whether colours belong there: only on a terminal, and not when `NO_COLOR` is set.
+///
+/// ```
+/// let _colours: bool = nexus_events_server::colours(&std::io::stderr());
+/// ```
+pub fn colours(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Writes lines to standard output. `false` when whoever read them is gone.
+///
+/// # Errors
+/// Any failure but a closed pipe, which ends a program quietly.
+pub(crate) fn print(text: &str) -> std::io::Result<bool> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes a line to standard error, where nobody may be left to read it.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Replaces the line that the cursor of a terminal is on.
+pub(crate) fn status(text: &str) {
+    let mut err = std::io::stderr().lock();
+    let _ = write!(err, "\r\x1b[2K{text}").and_then(|()| err.flush());
+}
+
+/// 11694 as `11,694`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Text from outside without what a terminal would obey.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        let texts = [0, 999, 1_000, 11_694, 1_234_567].map(grouped);
+        assert_eq!(texts, ["0", "999", "1,000", "11,694", "1,234,567"]);
+    }
+
+    #[test]
+    fn a_terminal_gets_no_orders_from_outside() {
+        assert_eq!(plain("shop\u{1b}[2J"), "shop\u{fffd}[2J");
+    }
+}

@@ -1,0 +1,86 @@
+//! The one place where a bus, the streamer and the HTTP routes are put together.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use nexus_events_dispatch::{Bus, ShutdownReport};
+use nexus_events_stream::{StreamOptions, Streamer};
+
+use crate::http;
+
+/// A bus with everything around it: the streamer and the HTTP routes. Clones are the same.
+///
+/// ```
+/// use nexus_events_dispatch::Bus;
+/// use nexus_events_server::App;
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let app = App::new(Bus::new())?;
+/// let router: axum::Router = app.router();
+/// app.shutdown(std::time::Duration::from_secs(1)).await;
+/// # Ok::<(), nexus_events_server::Failure>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    bus: Bus,
+    streamer: Streamer,
+    started: Instant,
+    stopping: AtomicBool,
+}
+
+impl App {
+    /// Puts a streamer and the routes around a bus, inside a tokio runtime.
+    ///
+    /// # Errors
+    /// When the bus is shut down or has a streamer already.
+    pub fn new(bus: Bus) -> Result<Self, crate::Failure> {
+        let streamer = Streamer::new(&bus, StreamOptions::default())?;
+        Ok(Self(Arc::new(Inner {
+            bus,
+            streamer,
+            started: Instant::now(),
+            stopping: AtomicBool::new(false),
+        })))
+    }
+
+    /// The bus.
+    #[must_use]
+    pub fn bus(&self) -> &Bus {
+        &self.0.bus
+    }
+
+    pub(crate) fn streamer(&self) -> &Streamer {
+        &self.0.streamer
+    }
+
+    pub(crate) fn uptime(&self) -> Duration {
+        self.0.started.elapsed()
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.0.stopping.load(Ordering::Relaxed)
+    }
+
+    /// The HTTP routes: `/events`, `/stats`, `/healthz`, `/ws` and the console.
+    pub fn router(&self) -> Router {
+        http::router(self)
+    }
+
+    /// Closes the intake, lets queues and clients drain until the deadline, then stops both.
+    pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
+        self.0.stopping.store(true, Ordering::Relaxed);
+        let report = self.0.bus.shutdown(deadline).await;
+        self.0.streamer.shutdown(deadline).await;
+        report
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("bus", &self.0.bus).finish_non_exhaustive()
+    }
+}

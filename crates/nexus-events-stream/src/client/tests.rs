@@ -1,0 +1,201 @@
+//! What needs a clock that stands still or a socket that does not write.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::extract::ws::Message;
+use futures_util::{Sink, Stream};
+use nexus_events_dispatch::Bus;
+use nexus_events_model::Event;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::{self, error::CapacityError};
+
+use crate::{StreamOptions, Streamer};
+
+/// A socket without a network.
+struct FakeSocket {
+    incoming: mpsc::UnboundedReceiver<Result<Message, axum::Error>>,
+    outgoing: mpsc::UnboundedSender<Message>,
+    blocked: Arc<Mutex<bool>>,
+}
+
+impl Stream for FakeSocket {
+    type Item = Result<Message, axum::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.incoming.poll_recv(cx)
+    }
+}
+
+impl Sink<Message> for FakeSocket {
+    type Error = axum::Error;
+
+    fn poll_ready(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
+        if *self.blocked.lock() { Poll::Pending } else { Poll::Ready(Ok(())) }
+    }
+
+    fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), axum::Error> {
+        self.outgoing.send(message).map_err(axum::Error::new)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
+        self.poll_ready(cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
+        self.poll_ready(cx)
+    }
+}
+
+struct Rig {
+    bus: Bus,
+    streamer: Streamer,
+    says: mpsc::UnboundedSender<Result<Message, axum::Error>>,
+    hears: mpsc::UnboundedReceiver<Message>,
+    blocked: Arc<Mutex<bool>>,
+    task: JoinHandle<()>,
+}
+
+impl Rig {
+    /// A client that is subscribed to everything.
+    async fn start(options: StreamOptions) -> Self {
+        let bus = Bus::new();
+        let streamer = Streamer::new(&bus, options).unwrap();
+        let (says, incoming) = mpsc::unbounded_channel();
+        let (outgoing, hears) = mpsc::unbounded_channel();
+        let blocked = Arc::default();
+        let socket = FakeSocket { incoming, outgoing, blocked: Arc::clone(&blocked) };
+        let task = tokio::spawn(super::serve(streamer.shared.clone(), socket, bus.now()));
+        let mut rig = Self { bus, streamer, says, hears, blocked, task };
+        rig.say(r#"{"type":"subscribe","event_types":["**"]}"#);
+        assert!(rig.text().await.contains("connection_established"));
+        assert!(rig.text().await.contains("subscription_created"));
+        rig
+    }
+
+    fn say(&self, text: &str) {
+        self.says.send(Ok(Message::Text(text.into()))).unwrap();
+    }
+
+    async fn text(&mut self) -> String {
+        match self.hears.recv().await {
+            Some(Message::Text(text)) => text.to_string(),
+            other => panic!("expected a text, got {other:?}"),
+        }
+    }
+
+    async fn close_code(&mut self) -> Option<u16> {
+        while let Some(message) = self.hears.recv().await {
+            if let Message::Close(Some(frame)) = message {
+                return Some(frame.code);
+            }
+        }
+        None
+    }
+
+    fn publish(&self) {
+        self.bus.try_publish(Event::builder("a.b")).unwrap();
+    }
+
+    fn disconnected(&self, reason: &str) -> u64 {
+        self.streamer.stats().disconnected.get(reason).copied().unwrap_or(0)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_never_pongs_is_closed_in_time() {
+    let mut rig = Rig::start(StreamOptions::new()).await;
+    let start = Instant::now();
+    assert!(matches!(rig.hears.recv().await, Some(Message::Ping(_))));
+    assert_eq!(rig.close_code().await, Some(4102));
+    let took = start.elapsed().as_secs_f64();
+    assert!((32.4..=37.6).contains(&took), "{took}");
+    assert_eq!(rig.disconnected("no_pong"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_word_of_a_client_keeps_it() {
+    let mut rig = Rig::start(StreamOptions::new()).await;
+    for _ in 0..20 {
+        assert!(matches!(rig.hears.recv().await, Some(Message::Ping(_))));
+        rig.say(r#"{"type":"get_stats"}"#);
+        assert!(rig.text().await.contains(r#""active_streams":1"#));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn options_move_the_ping() {
+    let second = Duration::from_secs(1);
+    let mut rig = Rig::start(StreamOptions::new().ping(second, second / 2)).await;
+    let start = Instant::now();
+    assert_eq!(rig.close_code().await, Some(4102));
+    assert!(start.elapsed() < second * 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_stalls_ends_the_connection() {
+    let options = StreamOptions::new().write_stall(Duration::from_secs(7));
+    let mut rig = Rig::start(options).await;
+    *rig.blocked.lock() = true;
+    let start = Instant::now();
+    rig.publish();
+    (&mut rig.task).await.unwrap();
+    assert_eq!(start.elapsed().as_secs(), 7);
+    assert_eq!(rig.disconnected("write_stall"), 1);
+    let stats = rig.streamer.stats();
+    assert_eq!((stats.dropped["write_stall"], stats.connected_clients), (1, 0));
+    assert_eq!((stats.queued_messages, stats.queued_bytes), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_ends_the_connection_at_once_although_a_write_is_stalled() {
+    let rig = Rig::start(StreamOptions::new().queue(10, 1 << 20)).await;
+    *rig.blocked.lock() = true;
+    let start = Instant::now();
+    rig.publish();
+    tokio::task::yield_now().await;
+    (0..10).for_each(|_| rig.publish());
+    while rig.streamer.stats().connected_clients > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    let stats = rig.streamer.stats();
+    assert_eq!((stats.dropped["slow_client"], stats.disconnected["slow_client"]), (11, 1));
+    assert_eq!((stats.queued_messages, stats.total_subscriptions), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_cuts_who_does_not_answer_the_close() {
+    let mut rig = Rig::start(StreamOptions::new()).await;
+    let place = rig.streamer.shared.slots.clone().try_acquire_owned().unwrap();
+    let (done, mut finished) = watch::channel(false);
+    let mut cut = rig.streamer.shared.cut.subscribe();
+    tokio::spawn(async move {
+        let _ = cut.wait_for(|cut| *cut).await;
+        drop(place);
+        done.send_replace(true);
+    });
+    let start = Instant::now();
+    let report = rig.streamer.shutdown(Duration::from_secs(3)).await;
+    assert_eq!((report.closed, report.cut_off), (0, 1));
+    assert_eq!(start.elapsed().as_secs(), 3);
+    assert_eq!(rig.close_code().await, Some(1001));
+    finished.wait_for(|done| *done).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_cannot_be_read_stays_open_for_the_client_to_read_why() {
+    let mut rig = Rig::start(StreamOptions::new()).await;
+    let start = Instant::now();
+    let error = CapacityError::MessageTooLong { size: 2, max_size: 1 };
+    rig.says.send(Err(axum::Error::new(tungstenite::Error::Capacity(error)))).unwrap();
+    assert_eq!(rig.close_code().await, Some(1009));
+    (&mut rig.task).await.unwrap();
+    assert_eq!(start.elapsed().as_secs(), 1);
+    assert_eq!(rig.disconnected("too_large"), 1);
+}

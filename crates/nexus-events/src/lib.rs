@@ -1,0 +1,79 @@
+//! An event goes in; every matching handler runs, in priority order; one report comes out.
+//!
+//! ```
+//! use nexus_events::prelude::*;
+//! use serde_json::json;
+//!
+//! fn validate(event: &Event, context: &Context) {
+//!     if event.payload().get("email").is_none() {
+//!         context.cancel("no e-mail address");
+//!     }
+//! }
+//!
+//! async fn welcome(event: Event) {
+//!     println!("welcome, {}", event.payload().get("email").unwrap());
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let bus = Bus::new();
+//! bus.on("user.created", validate.priority(100))?;
+//! bus.on("user.*", welcome)?;
+//! let report = bus.publish_and_wait(Event::builder("user.created").payload(json!({"email": "a@b.c"}))).await?;
+//! assert_eq!(report.handlers_notified(), 2);
+//! # Ok::<(), Error>(()) }).unwrap();
+//! ```
+//!
+//! # The layers
+//!
+//! | Module | Crate | What it is |
+//! |---|---|---|
+//! | [`model`] | `nexus-events-model` | event, type, pattern, filter, report: pure values |
+//! | [`dispatch`] | `nexus-events-dispatch` | the bus, its handlers, its index |
+#![cfg_attr(
+    feature = "stream",
+    doc = "| [`stream`] | `nexus-events-stream` | WebSocket streamer for browsers (feature `stream`) |"
+)]
+#![cfg_attr(
+    not(feature = "stream"),
+    doc = "| `stream` | `nexus-events-stream` | WebSocket streamer for browsers (feature `stream`) |"
+)]
+#![cfg_attr(
+    feature = "test-util",
+    doc = "| [`test`] | `nexus-events-test` | test bus, recorder, generators (feature `test-util`) |"
+)]
+#![cfg_attr(
+    not(feature = "test-util"),
+    doc = "| `test` | `nexus-events-test` | test bus, recorder, generators (feature `test-util`) |"
+)]
+//!
+//! An edge points only downward; the modules beside each other know nothing of one another.
+//!
+//! # Which reader are you?
+//!
+//! - **A program that uses events** needs this crate and its [`prelude`].
+//! - **A library that needs one part**, the model to exchange events or the dispatch core alone,
+//!   links that crate directly and gets fewer dependencies.
+//! - **An operator** runs the `nexus` binary of `nexus-events-server` and writes no Rust.
+//!
+//! # Guarantees
+//!
+//! In memory, an event is handled at most once per subscription, and whatever is lost (a full
+//! queue, a shutdown at its deadline) is counted. Order, cancellation, panics, slow handlers and
+//! shutdown are specified in [`dispatch`].
+
+pub mod prelude;
+
+pub use nexus_events_dispatch as dispatch;
+pub use nexus_events_model as model;
+#[cfg(feature = "stream")]
+pub use nexus_events_stream as stream;
+#[cfg(feature = "test-util")]
+pub use nexus_events_test as test;
+
+pub use nexus_events_dispatch::{Bus, Context, Error, Handler, Result};
+pub use nexus_events_model::{Event, EventType, Filter, Pattern, Priority, PublishReport};
+
+/// The README's programs, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
