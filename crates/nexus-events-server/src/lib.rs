@@ -53,11 +53,11 @@ pub use crate::wire::App;
 /// use nexus_events_dispatch::Bus;
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 /// let router: axum::Router = nexus_events_server::app(&Bus::new())?;
-/// # Ok::<(), nexus_events_server::Failure>(()) }).unwrap();
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 ///
 /// # Errors
 /// As [`App::new`].
-pub fn app(bus: &nexus_events_dispatch::Bus) -> Result<axum::Router, Failure> {
+pub fn app(bus: &nexus_events_dispatch::Bus) -> Result<axum::Router, nexus_events_stream::Error> {
     Ok(App::new(bus.clone())?.router())
 }

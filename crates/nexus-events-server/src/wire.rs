@@ -20,7 +20,7 @@ use crate::http;
 /// let app = App::new(Bus::new())?;
 /// let router: axum::Router = app.router();
 /// app.shutdown(std::time::Duration::from_secs(1)).await;
-/// # Ok::<(), nexus_events_server::Failure>(()) }).unwrap();
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 #[derive(Clone)]
 pub struct App(Arc<Inner>);
@@ -37,7 +37,7 @@ impl App {
     ///
     /// # Errors
     /// When the bus is shut down or has a streamer already.
-    pub fn new(bus: Bus) -> Result<Self, crate::Failure> {
+    pub fn new(bus: Bus) -> Result<Self, nexus_events_stream::Error> {
         let streamer = Streamer::new(&bus, StreamOptions::default())?;
         Ok(Self(Arc::new(Inner {
             bus,

@@ -1,7 +1,6 @@
 //! The server from outside: over sockets, and as the program that people start.
 
-// Helpers of tests are not `#[test]` themselves.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod chromium;
 mod console;

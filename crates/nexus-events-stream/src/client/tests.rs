@@ -66,16 +66,20 @@ impl Rig {
     async fn start(options: StreamOptions) -> Self {
         let bus = Bus::new();
         let streamer = Streamer::new(&bus, options).unwrap();
+        let mut rig = Self::connect(bus, streamer);
+        rig.say(r#"{"type":"subscribe","event_types":["**"]}"#);
+        assert!(rig.text().await.contains("connection_established"));
+        assert!(rig.text().await.contains("subscription_created"));
+        rig
+    }
+
+    fn connect(bus: Bus, streamer: Streamer) -> Self {
         let (says, incoming) = mpsc::unbounded_channel();
         let (outgoing, hears) = mpsc::unbounded_channel();
         let blocked = Arc::default();
         let socket = FakeSocket { incoming, outgoing, blocked: Arc::clone(&blocked) };
         let task = tokio::spawn(super::serve(streamer.shared.clone(), socket, bus.now()));
-        let mut rig = Self { bus, streamer, says, hears, blocked, task };
-        rig.say(r#"{"type":"subscribe","event_types":["**"]}"#);
-        assert!(rig.text().await.contains("connection_established"));
-        assert!(rig.text().await.contains("subscription_created"));
-        rig
+        Self { bus, streamer, says, hears, blocked, task }
     }
 
     fn say(&self, text: &str) {
@@ -198,4 +202,16 @@ async fn a_connection_that_cannot_be_read_stays_open_for_the_client_to_read_why(
     (&mut rig.task).await.unwrap();
     assert_eq!(start.elapsed().as_secs(), 1);
     assert_eq!(rig.disconnected("too_large"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_comes_while_a_shutdown_begins_is_sent_away() {
+    let bus = Bus::new();
+    let streamer = Streamer::new(&bus, StreamOptions::new()).unwrap();
+    streamer.shutdown(Duration::ZERO).await;
+    let mut rig = Rig::connect(bus, streamer);
+    assert!(rig.text().await.contains("connection_established"));
+    let start = Instant::now();
+    assert_eq!(rig.close_code().await, Some(1001));
+    assert_eq!(start.elapsed(), Duration::ZERO);
 }
