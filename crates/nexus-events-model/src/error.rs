@@ -3,8 +3,6 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use crate::priority::Priority;
-
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -151,11 +149,6 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_deref().map(|source| source as _)
     }
-}
-
-pub(crate) fn bad_priority(text: &str) -> Error {
-    let names = Priority::ALL.map(Priority::as_str).join(", ");
-    Error::new(ErrorKind::InvalidEvent, format!("unknown priority `{text}`; one of {names}"))
 }
 
 impl From<std::convert::Infallible> for Error {

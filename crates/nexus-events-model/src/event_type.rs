@@ -153,7 +153,7 @@ impl EventType {
     }
 
     /// The parts between the dots.
-    #[must_use] 
+    #[must_use]
     pub fn segments(&self) -> impl DoubleEndedIterator<Item = &str> + Clone {
         self.name.split('.')
     }

@@ -42,6 +42,7 @@ mod filter;
 mod ids;
 mod json;
 mod metadata;
+mod nearest;
 mod pattern;
 mod payload;
 mod priority;

@@ -71,7 +71,7 @@ impl Metadata {
     /// let metadata = Metadata::from_iter([("b", 1), ("a", 2)]);
     /// assert_eq!(metadata.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["b", "a"]);
     /// ```
-    #[must_use] 
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, bad_priority};
+use crate::error::{Error, ErrorKind};
 
 /// How important an event is, in four steps. The default is [`Priority::Normal`].
 ///
@@ -65,6 +65,11 @@ impl FromStr for Priority {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        Self::ALL.into_iter().find(|p| p.as_str() == text).ok_or_else(|| bad_priority(text))
+        Self::ALL.into_iter().find(|p| p.as_str() == text).ok_or_else(|| unknown(text))
     }
+}
+
+fn unknown(text: &str) -> Error {
+    let names = Priority::ALL.map(Priority::as_str).join(", ");
+    Error::new(ErrorKind::InvalidEvent, format!("unknown priority `{text}`; one of {names}"))
 }

@@ -8,7 +8,7 @@ use crate::filter::literal::Literal;
 use crate::filter::node::Node;
 use crate::filter::shape::{TextPlace, TextTest};
 use crate::filter::text::{Name, Parser, Place};
-use crate::json::nearest;
+use crate::nearest::nearest;
 
 const FUNCTIONS: [&str; 4] = ["has", "exists", "size", "timestamp"];
 

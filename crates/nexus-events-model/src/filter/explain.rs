@@ -11,8 +11,8 @@ use crate::filter::found::Found;
 use crate::filter::leaf::Test;
 use crate::filter::node::Node;
 use crate::filter::path::{Path, Root, Step};
-use crate::json::nearest;
 use crate::limits::EXPLANATION_NODES_MAX;
+use crate::nearest::nearest;
 use crate::timestamp::IsoFormat;
 
 /// How many of the values at a path an explanation shows.

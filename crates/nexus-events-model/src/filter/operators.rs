@@ -12,8 +12,8 @@ use crate::filter::node::Node;
 use crate::filter::number::Number;
 use crate::filter::path::Path;
 use crate::filter::shape::{TextPlace, TextTest};
-use crate::json::nearest;
 use crate::limits::FILTER_DEPTH_MAX;
+use crate::nearest::nearest;
 
 /// Every operator, as it is spelled with hyphens.
 const OPERATORS: [&str; 33] = [

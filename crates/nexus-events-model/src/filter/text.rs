@@ -7,8 +7,8 @@ use crate::filter::lexer::{Lexer, Token};
 use crate::filter::literal::Literal;
 use crate::filter::node::Node;
 use crate::filter::path::{Path, Step};
-use crate::json::nearest;
 use crate::limits::{FILTER_DEPTH_MAX, FILTER_TEXT_BYTES_MAX};
+use crate::nearest::nearest;
 
 /// Parentheses and negations may nest so deep; a tree within its own bound never needs more.
 const NESTING_MAX: usize = 2 * FILTER_DEPTH_MAX;
