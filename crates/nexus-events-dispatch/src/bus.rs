@@ -1,6 +1,10 @@
 //! The bus: the one place events go in and handlers are registered.
 
 use std::fmt;
+use std::panic::catch_unwind;
+use std::pin::pin;
+use std::task;
+use std::time::Duration;
 
 use nexus_events_model::{Event, EventType, IntoEvent, Pattern};
 use time::OffsetDateTime;
@@ -8,15 +12,16 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::clock::{Clock, SystemClock};
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Wait};
+use crate::endings::Endings;
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::follow_up::FollowUps;
 use crate::handler::{Handler, IntoHandler, Mode};
 use crate::history::History;
-use crate::limits::{HISTORY_EVENTS_DEFAULT, WORKERS_DEFAULT};
+use crate::lane::Lane;
+use crate::limits::{HISTORY_BYTES_DEFAULT, HISTORY_EVENTS_DEFAULT, WORKERS_DEFAULT};
 use crate::registry::{Registry, Route};
-use crate::runtime::Lane;
 use crate::shutdown::Gate;
 use crate::stamp;
 use crate::stats::{BusCounters, BusStats, HandlerStats};
@@ -31,7 +36,7 @@ use crate::sync::{Arc, OnceLock};
 /// ```
 /// use nexus_events_dispatch::{Bus, HandlerExt};
 /// use nexus_events_model::{Event, OutcomeStatus};
-/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// let bus = Bus::new();
 /// bus.on("user.created", (|event: &Event| println!("{}", event.id())).named("log").priority(100))?;
 /// bus.on("user.*", (async |_: Event| Err::<(), _>("mail server away")).named("welcome"))?;
@@ -50,7 +55,9 @@ pub(crate) struct Inner {
     counters: BusCounters,
     history: History,
     history_max: usize,
+    history_bytes_max: usize,
     follow_ups: FollowUps,
+    pub(crate) endings: Endings,
     clock: Arc<dyn Clock>,
     workers: Arc<Semaphore>,
     max_workers: usize,
@@ -80,9 +87,11 @@ impl Bus {
             registry: Registry::new(),
             gate: Gate::default(),
             counters: BusCounters::default(),
-            history: History::new(builder.history),
+            history: History::new(builder.history, builder.history_bytes),
             history_max: builder.history,
+            history_bytes_max: builder.history_bytes,
             follow_ups: FollowUps::default(),
+            endings: Endings::default(),
             clock: builder.clock,
             workers: Arc::new(Semaphore::new(builder.max_workers)),
             max_workers: builder.max_workers,
@@ -122,7 +131,7 @@ impl Bus {
     /// # Errors
     /// [`ErrorKind::InvalidOption`] for an option out of range, or [`Mode::Inline`] for a handler
     /// that is not; [`ErrorKind::DuplicateName`]; [`ErrorKind::NoRuntime`] for a handler that is
-    /// not inline outside a tokio runtime; [`ErrorKind::Closed`] after a shutdown.
+    /// not inline outside a tokio runtime, or in one without timer; [`ErrorKind::Closed`] after a shutdown.
     pub fn subscribe(
         &self,
         pattern: Pattern,
@@ -133,7 +142,9 @@ impl Bus {
         options.check(mode)?;
         let runtime = match mode {
             Mode::Inline => None,
-            Mode::Queued | Mode::Blocking => Some(self.runtime()?),
+            Mode::Queued | Mode::Blocking => {
+                Some(with_timer(self.runtime().ok_or_else(Error::no_runtime)?)?)
+            }
         };
         let queue = options.queue_events();
         let entry = self.0.registry.add(pattern, handler, options, mode, |entry| {
@@ -193,6 +204,7 @@ impl Bus {
                 .collect(),
             history_size: self.0.history.len(),
             history_max: self.0.history_max,
+            history_bytes_max: self.0.history_bytes_max,
             max_workers: self.0.max_workers,
         }
     }
@@ -215,13 +227,13 @@ impl Bus {
         Arc::ptr_eq(&a.0, &b.0)
     }
 
-    /// The runtime that tasks run on: the one in which the first of them was needed.
-    fn runtime(&self) -> Result<Handle> {
-        if let Some(runtime) = self.0.runtime.get() {
-            return Ok(runtime.clone());
+    /// The runtime of the calling code, or else the one in which a task was first needed.
+    fn runtime(&self) -> Option<Handle> {
+        let here = Handle::try_current().ok();
+        if let Some(here) = &here {
+            self.0.runtime.get_or_init(|| here.clone());
         }
-        let here = Handle::try_current().map_err(|_| Error::no_runtime())?;
-        Ok(self.0.runtime.get_or_init(|| here).clone())
+        here.or_else(|| self.0.runtime.get().cloned())
     }
 
     pub(crate) fn record(&self, event: &Event) {
@@ -231,18 +243,6 @@ impl Bus {
 
     pub(crate) fn route(&self, event_type: &EventType) -> Route {
         self.0.registry.route(event_type)
-    }
-
-    pub(crate) fn admit(&self) -> Result<()> {
-        self.0.gate.admit()
-    }
-
-    pub(crate) fn admit_follow_up(&self) -> Result<()> {
-        self.0.gate.admit_follow_up()
-    }
-
-    pub(crate) fn dismiss(&self) {
-        self.0.gate.leave();
     }
 
     pub(crate) fn gate(&self) -> &Gate {
@@ -257,16 +257,27 @@ impl Bus {
         &self.0.follow_ups
     }
 
-    /// Leaves a delivery to the bus's own task; gives it back where there is no runtime.
-    pub(crate) fn hand_over(&self, delivery: Arc<Delivery>) -> Result<(), Arc<Delivery>> {
-        let Ok(runtime) = self.runtime() else { return Err(delivery) };
-        self.0.follow_ups.hand_over(delivery, &runtime);
-        Ok(())
+    /// Leaves a delivery to the bus's own task. Without a runtime there are no queues to wait
+    /// for, so it is driven here.
+    pub(crate) fn hand_over(&self, delivery: Arc<Delivery>) {
+        if let Err(delivery) = self.0.follow_ups.hand_over(delivery, self.runtime()) {
+            let driven = pin!(Delivery::drive(delivery, Wait::Never));
+            let _ = driven.poll(&mut task::Context::from_waker(task::Waker::noop()));
+        }
     }
 
     pub(crate) fn close_registry(&self) -> Vec<Arc<Entry>> {
         self.0.registry.close()
     }
+}
+
+/// The runtime, if it can tell when time is up.
+fn with_timer(runtime: Handle) -> Result<Handle> {
+    let entered = runtime.enter();
+    // Tokio has no other way to ask.
+    let has_timer = catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).is_ok();
+    drop(entered);
+    if has_timer { Ok(runtime) } else { Err(Error::no_timer()) }
 }
 
 /// The mode asked for, or the handler's own. What runs on a task may await, so it is never moved
@@ -309,6 +320,7 @@ impl fmt::Debug for Bus {
 pub struct BusBuilder {
     max_workers: usize,
     history: usize,
+    history_bytes: usize,
     clock: Arc<dyn Clock>,
 }
 
@@ -317,6 +329,7 @@ impl Default for BusBuilder {
         Self {
             max_workers: WORKERS_DEFAULT,
             history: HISTORY_EVENTS_DEFAULT,
+            history_bytes: HISTORY_BYTES_DEFAULT,
             clock: Arc::new(SystemClock),
         }
     }
@@ -332,6 +345,19 @@ impl BusBuilder {
     /// How many recent events are kept; 0 for none. Default: 10,000.
     pub fn history(mut self, events: usize) -> Self {
         self.history = events;
+        self
+    }
+
+    /// About how many bytes of recent events are kept. Default: 16 MiB.
+    ///
+    /// ```
+    /// use nexus_events_dispatch::Bus;
+    /// let bus = Bus::builder().history_bytes(1024 * 1024).build()?;
+    /// assert_eq!(bus.stats().history_bytes_max, 1024 * 1024);
+    /// # Ok::<(), nexus_events_dispatch::Error>(())
+    /// ```
+    pub fn history_bytes(mut self, bytes: usize) -> Self {
+        self.history_bytes = bytes;
         self
     }
 

@@ -21,7 +21,7 @@ tokio::task_local! {
 /// ```
 /// use nexus_events_dispatch::{Bus, Context};
 /// use nexus_events_model::Event;
-/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// let bus = Bus::new();
 /// bus.on("order.created", |event: &Event, context: &Context| {
 ///     context.publish(Event::builder("payment.requested").source("shop")).map(|_| ())
@@ -61,7 +61,7 @@ impl Context {
     /// ```
     /// use nexus_events_dispatch::{Bus, Context, HandlerExt};
     /// use nexus_events_model::{Event, OutcomeStatus};
-    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
     /// let bus = Bus::new();
     /// let validate = |_: &Event, context: &Context| context.cancel("no address");
     /// bus.on("order.created", validate.named("validate").priority(100))?;
@@ -108,7 +108,7 @@ impl Context {
     /// ```
     /// use nexus_events_dispatch::{Bus, Context};
     /// use nexus_events_model::Event;
-    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
     /// let bus = Bus::new();
     /// bus.on("a", |_: &Event, context: &Context| context.publish(Event::builder("b")).map(|_| ()))?;
     /// bus.on("b", |_: &Event, context: &Context| assert_eq!(context.chain(), ["a", "b"]))?;
@@ -120,21 +120,28 @@ impl Context {
         self.delivery.lineage.chain(self.delivery.event.event_type())
     }
 
-    /// The handler that runs on this task or thread, if it belongs to this bus.
+    /// The handler that runs on this task or thread, of whatever bus.
+    pub(crate) fn innermost() -> Option<Self> {
+        CURRENT.try_with(Clone::clone).ok()
+    }
+
+    /// The innermost handler of this bus that the calling code is inside of.
     pub(crate) fn current(bus: &Bus) -> Option<Self> {
-        CURRENT
-            .try_with(|context| Bus::ptr_eq(context.bus(), bus).then(|| context.clone()))
-            .ok()
-            .flatten()
+        let next = |context: &Self| context.delivery.outer.clone();
+        std::iter::successors(Self::innermost(), next)
+            .find(|context| Bus::ptr_eq(context.bus(), bus))
     }
 
     /// How many runs of this subscription the calling code is inside of.
-    pub(crate) fn runs_of(id: SubscriptionId) -> usize {
-        CURRENT
-            .try_with(|context| {
-                usize::from(context.entry.id == id) + context.delivery.lineage.waiting(id)
-            })
-            .unwrap_or(0)
+    pub(crate) fn runs_of(bus: &Bus, id: SubscriptionId) -> usize {
+        Self::current(bus).map_or(0, |context| {
+            usize::from(context.entry.id == id) + context.delivery.lineage.waiting(id)
+        })
+    }
+
+    /// Whether the calling code is inside of a run of this subscription.
+    pub(crate) fn is_within(bus: &Bus, id: SubscriptionId) -> bool {
+        Self::runs_of(bus, id) > 0
     }
 
     /// The event being handled.

@@ -14,26 +14,33 @@ use crate::context::Context;
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::follow_up::Lineage;
+use crate::lane::Pushed;
 use crate::limits::NESTED_WAIT_MAX;
 use crate::publish::Receipt;
 use crate::registry::Route;
 use crate::runtime::{Job, Skip, run_inline};
+use crate::shutdown::Admission;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, OnceLock, Ordering};
 
 pub(crate) struct Delivery {
     pub(crate) bus: Bus,
     pub(crate) event: Event,
     pub(crate) lineage: Lineage,
+    /// The handler of another bus that published this on its own stack.
+    pub(crate) outer: Option<Context>,
     route: Route,
-    /// Places in the route whose filter refuses the event.
+    /// Places in the route whose filter refuses the event, in order.
     refused: Vec<usize>,
     wave: Wave,
     cancelled: OnceLock<(Text, Text)>,
     /// Published by the running wave.
     follow_ups: Mutex<Vec<Arc<Delivery>>>,
     rejected: AtomicUsize,
+    ran: AtomicBool,
     concluded: AtomicBool,
     report: Option<Report>,
+    /// Keeps the event counted as in flight.
+    admission: Mutex<Option<Admission>>,
     is_follow_up: bool,
 }
 
@@ -45,7 +52,7 @@ struct Wave {
     end: AtomicUsize,
     /// The next place to hand the event to.
     at: AtomicUsize,
-    /// Handlers of this wave that are not done, and the driver.
+    /// Handlers of this wave that are not done, and the driver; 0 when the wave is over.
     left: AtomicUsize,
 }
 
@@ -55,40 +62,54 @@ struct Report {
     sender: Mutex<Option<oneshot::Sender<PublishReport>>>,
 }
 
+impl Report {
+    fn new(handlers: usize, sender: oneshot::Sender<PublishReport>) -> Self {
+        Self { outcomes: Mutex::new(vec![None; handlers]), sender: Mutex::new(Some(sender)) }
+    }
+}
+
+/// What the driver of a delivery does when a queue is full.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Waits for room, for a publisher or a task of its own.
+    Here,
+    /// Leaves the delivery to a task that waits, for those who have other events to see to.
+    Apart,
+    /// Skips that handler.
+    Never,
+}
+
 impl Delivery {
-    /// A delivery to everybody who is subscribed now. The bus counts it until it is concluded.
+    /// A delivery to everybody who is subscribed now.
     fn new(
-        bus: &Bus,
         event: Event,
         lineage: Lineage,
-        is_follow_up: bool,
+        outer: Option<Context>,
+        admission: Admission,
         sender: Option<oneshot::Sender<PublishReport>>,
     ) -> Arc<Self> {
-        bus.record(&event);
+        let bus = admission.bus().clone();
         let route = bus.route(event.event_type());
-        let refused = route
-            .iter()
-            .enumerate()
-            .filter(|(_, entry)| !entry.accepts(&event))
-            .map(|(place, _)| place)
-            .collect();
-        let report = sender.map(|sender| Report {
-            outcomes: Mutex::new(vec![None; route.len()]),
-            sender: Mutex::new(Some(sender)),
-        });
+        let refuses =
+            |(place, entry): (usize, &Arc<Entry>)| (!entry.accepts(&event)).then_some(place);
+        let refused = route.iter().enumerate().filter_map(refuses).collect();
+        bus.record(&event);
         Arc::new(Self {
-            bus: bus.clone(),
+            bus,
             event,
             lineage,
-            route,
+            outer,
             refused,
             wave: Wave::default(),
             cancelled: OnceLock::new(),
             follow_ups: Mutex::default(),
             rejected: AtomicUsize::new(0),
+            ran: AtomicBool::new(false),
             concluded: AtomicBool::new(false),
-            report,
-            is_follow_up,
+            report: sender.map(|sender| Report::new(route.len(), sender)),
+            is_follow_up: admission.is_follow_up(),
+            admission: Mutex::new(Some(admission)),
+            route,
         })
     }
 
@@ -98,25 +119,21 @@ impl Delivery {
         event: Event,
         sender: Option<oneshot::Sender<PublishReport>>,
     ) -> Result<Arc<Self>> {
-        bus.admit()?;
-        Ok(Self::new(bus, event, Lineage::default(), false, sender))
+        let admission = Admission::first(bus)?;
+        Ok(Self::new(event, Lineage::default(), Context::innermost(), admission, sender))
     }
 
     /// Queues an event published by a handler of this one.
     pub(crate) fn follow_up(self: &Arc<Self>, event: Event) -> Result<Receipt> {
         let event = self.adopt(event)?;
         let lineage = self.lineage.descend(&self.event, None)?;
-        self.bus.follow_ups().reserve()?;
-        if let Err(error) = self.bus.admit_follow_up() {
-            self.bus.follow_ups().release();
-            return Err(error);
-        }
-        let next = Self::new(&self.bus, event, lineage, true, None);
+        let admission = Admission::follow_up(&self.bus)?;
+        let next = Self::new(event, lineage, None, admission, None);
         let receipt = next.receipt();
         let mut follow_ups = self.follow_ups.lock();
         if self.is_concluded() {
             drop(follow_ups);
-            self.bus.hand_over(next).map_err(|_| Error::no_runtime())?;
+            self.bus.hand_over(next);
         } else {
             follow_ups.push(next);
         }
@@ -131,12 +148,15 @@ impl Delivery {
     ) -> Result<PublishReport> {
         let event = self.adopt(event)?;
         let lineage = self.lineage.descend(&self.event, Some(context.entry.id))?;
-        self.bus.admit_follow_up()?;
+        let admission = Admission::nested(&self.bus)?;
         let (sender, receiver) = oneshot::channel();
-        let delivery = Self::new(&self.bus, event, lineage, false, Some(sender));
-        delivery.go_on().await;
+        Self::drive_one(
+            Self::new(event, lineage, self.outer.clone(), admission, Some(sender)),
+            Wait::Here,
+        )
+        .await;
         match tokio::time::timeout(NESTED_WAIT_MAX, receiver).await {
-            Ok(report) => report.map_err(|_| Error::closed()),
+            Ok(report) => report.map_err(|_| Error::cut_off()),
             Err(_) => {
                 let message = format!(
                     "no report after {} s; handlers that wait for each other's reports never get one, publish without waiting",
@@ -179,8 +199,8 @@ impl Delivery {
     }
 
     /// Drives a delivery and all its follow-ups as far as this caller can, then leaves them to
-    /// the handlers that run elsewhere. With `wait` it waits for room in full queues.
-    pub(crate) async fn drive(first: Arc<Self>, wait: bool) {
+    /// the handlers that run elsewhere.
+    pub(crate) async fn drive(first: Arc<Self>, wait: Wait) {
         let mut driving = Driving(VecDeque::from([first]));
         while let Some(delivery) = driving.0.front().cloned() {
             delivery.advance(wait, &mut driving.0).await;
@@ -190,27 +210,24 @@ impl Delivery {
 
     /// Drives this delivery alone, on a handler's own task, which must not be held up by
     /// follow-ups: they are left to the bus's task.
-    pub(crate) async fn go_on(self: &Arc<Self>) {
-        let mut follow_ups = VecDeque::new();
-        self.advance(true, &mut follow_ups).await;
-        for delivery in follow_ups {
-            if let Err(delivery) = self.bus.hand_over(delivery) {
-                // Without a runtime there are no tasks to hold up.
-                Self::drive(delivery, true).await;
-            }
-        }
+    pub(crate) async fn drive_one(delivery: Arc<Self>, wait: Wait) {
+        let mut driving = Driving(VecDeque::from([delivery.clone()]));
+        delivery.advance(wait, &mut driving.0).await;
+        driving.0.pop_front();
     }
 
-    async fn advance(self: &Arc<Self>, wait: bool, then: &mut VecDeque<Arc<Self>>) {
+    async fn advance(self: &Arc<Self>, wait: Wait, then: &mut VecDeque<Arc<Self>>) {
         loop {
-            if self.wave.at.load(Ordering::Relaxed) == self.wave.end.load(Ordering::Relaxed) {
+            if self.wave.left.load(Ordering::Acquire) == 0 {
                 then.extend(std::mem::take(&mut *self.follow_ups.lock()));
                 if self.is_cancelled() || !self.open_wave() {
                     then.extend(self.conclude());
                     return;
                 }
             }
-            self.hand_out(wait).await;
+            if !self.hand_out(wait).await {
+                return;
+            }
             self.run_inline_handlers();
             if !self.leave() {
                 return;
@@ -224,9 +241,9 @@ impl Delivery {
         let Some(first) = self.route.get(start) else { return false };
         let length =
             self.route[start..].iter().take_while(|entry| entry.priority == first.priority).count();
-        let lanes = (start..start + length)
-            .filter(|&place| self.is_open(place) && self.route[place].lane.get().is_some())
-            .count();
+        let has_lane =
+            |place: &usize| self.is_open(*place) && self.route[*place].lane.get().is_some();
+        let lanes = (start..start + length).filter(has_lane).count();
         self.wave.start.store(start, Ordering::Relaxed);
         self.wave.end.store(start + length, Ordering::Relaxed);
         self.wave.left.store(lanes + 1, Ordering::Relaxed);
@@ -234,28 +251,41 @@ impl Delivery {
     }
 
     fn is_open(&self, place: usize) -> bool {
-        !self.refused.contains(&place)
+        self.refused.binary_search(&place).is_err()
     }
 
-    /// Puts the event into the queues of this wave.
-    async fn hand_out(self: &Arc<Self>, wait: bool) {
+    /// Puts the event into the queues of this wave; `false` when a task waits for one of them and
+    /// drives on.
+    async fn hand_out(self: &Arc<Self>, wait: Wait) -> bool {
         let end = self.wave.end.load(Ordering::Relaxed);
         for place in self.wave.at.load(Ordering::Relaxed)..end {
             let entry = &self.route[place];
             if !self.is_open(place) {
                 self.skip(place, Skip::Filtered);
             } else if let Some(lane) = entry.lane.get() {
-                let waits_itself = self.lineage.waiting(entry.id) > 0;
-                let job = Job { delivery: self.clone(), place };
-                let pushed =
-                    if waits_itself { Err(Skip::WaitsItself) } else { lane.push(job, wait).await };
-                if let Err(reason) = pushed {
-                    self.skip(place, reason);
-                    self.wave.left.fetch_sub(1, Ordering::Relaxed);
+                if self.lineage.waiting(entry.id) > 0 {
+                    self.passed(place, Err(Skip::WaitsItself));
+                    continue;
                 }
+                match lane.push(Job { delivery: self.clone(), place }, wait).await {
+                    Pushed::Settled(pushed) => self.passed(place, pushed),
+                    Pushed::Apart => return false,
+                }
+                continue;
             }
             self.wave.at.store(place + 1, Ordering::Relaxed);
         }
+        true
+    }
+
+    /// The queue at this place has the event, or will not get it.
+    pub(crate) fn passed(&self, place: usize, pushed: Result<(), Skip>) {
+        if let Err(reason) = pushed {
+            let ended = reason == Skip::Stopped && self.route[place].has_ended();
+            self.skip(place, if ended { Skip::Unsubscribed } else { reason });
+            self.wave.left.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.wave.at.store(place + 1, Ordering::Relaxed);
     }
 
     fn run_inline_handlers(self: &Arc<Self>) {
@@ -294,6 +324,7 @@ impl Delivery {
     }
 
     fn note(&self, place: usize, outcome: HandlerOutcome) {
+        self.ran.store(true, Ordering::Relaxed);
         self.route[place].counters.ran(&outcome);
         self.bus.counters().ran(&outcome);
         self.keep(place, || outcome);
@@ -303,8 +334,8 @@ impl Delivery {
         let entry = &self.route[place];
         if reason.is_rejection() {
             self.rejected.fetch_add(1, Ordering::Relaxed);
-            self.bus.counters().rejected();
         }
+        self.bus.counters().skipped(reason);
         entry.counters.skipped(reason);
         self.keep(place, || self.outcome(entry, OutcomeStatus::Skipped).error(reason.text()));
     }
@@ -336,8 +367,8 @@ impl Delivery {
             self.concluded.store(true, Ordering::Release);
             std::mem::take(&mut *follow_ups)
         };
-        self.bus.counters().concluded(self.is_cancelled(), self.route.len(), self.refused.len());
-        self.release();
+        self.bus.counters().concluded(self.end());
+        drop(self.admission.lock().take());
         if let Some(report) = &self.report {
             let outcomes =
                 std::mem::take(&mut *report.outcomes.lock()).into_iter().flatten().collect();
@@ -349,33 +380,52 @@ impl Delivery {
         late
     }
 
-    fn release(&self) {
-        if self.is_follow_up {
-            self.bus.follow_ups().release();
+    fn end(&self) -> End {
+        if self.bus.gate().is_stopped() {
+            End::Lost
+        } else if self.is_cancelled() {
+            End::Cancelled
+        } else if self.ran.load(Ordering::Relaxed) {
+            End::Handled
+        } else if self.route.is_empty() {
+            End::Unmatched
+        } else if self.refused.len() == self.route.len() {
+            End::Filtered
+        } else {
+            End::Skipped
         }
-        self.bus.dismiss();
     }
+}
+
+/// What became of an event.
+#[derive(Clone, Copy)]
+pub(crate) enum End {
+    Handled,
+    Cancelled,
+    Filtered,
+    Unmatched,
+    Skipped,
+    Lost,
 }
 
 impl Drop for Delivery {
     /// A delivery that nobody can drive any more, at the end of a runtime, is lost but counted.
     fn drop(&mut self) {
         if !self.is_concluded() {
-            self.bus.counters().lost();
-            self.release();
+            self.bus.counters().concluded(End::Lost);
         }
     }
 }
 
-/// Deliveries somebody is driving. When that one's future is dropped half way, a task takes over.
+/// Deliveries somebody is driving. When that one's future is dropped half way, or leaves the
+/// follow-ups, a task takes over.
 struct Driving(VecDeque<Arc<Delivery>>);
 
 impl Drop for Driving {
     fn drop(&mut self) {
         for delivery in self.0.drain(..) {
             let bus = delivery.bus.clone();
-            // It waited for a queue, so there is a runtime.
-            let _ = bus.hand_over(delivery);
+            bus.hand_over(delivery);
         }
     }
 }

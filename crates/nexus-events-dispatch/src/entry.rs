@@ -3,9 +3,8 @@
 use nexus_events_model::{Event, Filter, Pattern, SubscriptionId, Text};
 use tokio::sync::Notify;
 
-use crate::context::Context;
 use crate::handler::{Handler, Mode};
-use crate::runtime::Lane;
+use crate::lane::Lane;
 use crate::stats::HandlerCounters;
 use crate::subscription::HandlerPriority;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, OnceLock, Ordering};
@@ -81,9 +80,8 @@ impl Entry {
         }
     }
 
-    /// Waits until no run is left but those that this call is made from.
-    pub(crate) async fn idle(&self) {
-        let own = Context::runs_of(self.id);
+    /// Waits until no run is left but the caller's own.
+    pub(crate) async fn idle(&self, own: usize) {
         loop {
             let mut idle = std::pin::pin!(self.idle.notified());
             idle.as_mut().enable();

@@ -81,6 +81,18 @@ impl Error {
         )
     }
 
+    pub(crate) fn cut_off() -> Self {
+        Self::new(
+            ErrorKind::Closed,
+            "the event was cut off by a shutdown at its deadline, or its runtime ended; give `shutdown` more time",
+        )
+    }
+
+    pub(crate) fn no_timer() -> Self {
+        let message = "what is not inline needs tokio's timer; build the runtime with `enable_time` or `enable_all`";
+        Self::new(ErrorKind::NoRuntime, message)
+    }
+
     pub(crate) fn no_runtime() -> Self {
         let message = "what is not inline runs on tokio; do this inside a runtime, for instance under #[tokio::main]";
         Self::new(ErrorKind::NoRuntime, message)

@@ -2,12 +2,14 @@
 //! handler's call, so that a chain of them is a loop and not a recursion.
 
 use nexus_events_model::{Event, EventType, SubscriptionId};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Wait};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{FOLLOW_UPS_MAX, PUBLISH_DEPTH_MAX};
-use crate::sync::{Arc, AtomicUsize, OnceLock, Ordering};
+use crate::runtime::contain;
+use crate::sync::{Arc, AtomicUsize, Mutex, Ordering};
 
 /// How an event came to be published: by the program (no ancestor), or by handlers of others.
 #[derive(Clone, Default)]
@@ -76,12 +78,12 @@ impl Lineage {
     }
 }
 
-/// Follow-ups of handlers that did not run on a publisher's stack, dispatched by one task in the
-/// order they were published.
+/// Deliveries that nobody's stack drives: follow-ups of handlers on tasks, and what a publisher
+/// left half way. One task drives them in the order they came, and waits for no queue.
 #[derive(Default)]
 pub(crate) struct FollowUps {
-    sender: OnceLock<mpsc::UnboundedSender<Arc<Delivery>>>,
-    /// Published and not yet dispatched, on this task or on publishers' stacks.
+    sender: Mutex<Option<mpsc::UnboundedSender<Arc<Delivery>>>>,
+    /// Published by handlers and not yet concluded.
     waiting: AtomicUsize,
 }
 
@@ -106,20 +108,33 @@ impl FollowUps {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Hands a follow-up to the task, which starts with the first one.
-    pub(crate) fn hand_over(&self, delivery: Arc<Delivery>, runtime: &tokio::runtime::Handle) {
-        let sender = self.sender.get_or_init(|| {
-            let (sender, receiver) = mpsc::unbounded_channel();
-            runtime.spawn(run(receiver));
-            sender
-        });
-        // The task ends only with the runtime; then nothing is dispatched any more.
-        let _ = sender.send(delivery);
+    /// Leaves a delivery to the task, which is started where there is none; gives it back where
+    /// there is no runtime.
+    pub(crate) fn hand_over(
+        &self,
+        delivery: Arc<Delivery>,
+        runtime: Option<Handle>,
+    ) -> Result<(), Arc<Delivery>> {
+        let mut sender = self.sender.lock();
+        let delivery = match sender.as_ref().map(|sender| sender.send(delivery.clone())) {
+            Some(Ok(())) => return Ok(()),
+            // Its runtime has ended.
+            Some(Err(mpsc::error::SendError(delivery))) => delivery,
+            None => delivery,
+        };
+        let Some(runtime) = runtime else { return Err(delivery) };
+        let (started, receiver) = mpsc::unbounded_channel();
+        runtime.spawn(run(receiver));
+        let sent = started.send(delivery).map_err(|mpsc::error::SendError(delivery)| delivery);
+        *sender = Some(started);
+        sent
     }
 }
 
 async fn run(mut receiver: mpsc::UnboundedReceiver<Arc<Delivery>>) {
     while let Some(delivery) = receiver.recv().await {
-        Delivery::drive(delivery, true).await;
+        // The same as for lanes: what panics outside of a handler costs its event only.
+        let driven = contain(Box::pin(Delivery::drive(delivery, Wait::Apart))).await;
+        driven.unwrap_or_else(std::mem::forget);
     }
 }

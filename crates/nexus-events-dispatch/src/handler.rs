@@ -78,7 +78,7 @@ impl fmt::Debug for HandlerError {
 ///
 /// ```
 /// use nexus_events_dispatch::{Bus, HandlerExt, Mode};
-/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// let bus = Bus::new();
 /// let slow = (|_: &nexus_events_model::Event| { /* reads a file */ }).mode(Mode::Blocking);
 /// bus.on("report.*", slow)?;
@@ -205,7 +205,7 @@ impl<T: HandlerReturn, E: Into<HandlerError>> HandlerReturn for Result<T, E> {
 ///     println!("welcome, {user}");
 ///     Ok(())
 /// }
-/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// let bus = Bus::new();
 /// bus.on("user.created", validate)?;
 /// bus.on("user.created", welcome)?;
@@ -260,7 +260,7 @@ pub trait HandlerExt<Shape>: IntoHandler<Shape> {
     ///
     /// ```
     /// # use nexus_events_dispatch::{Bus, HandlerExt, Mode};
-    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
     /// let count = |_: &nexus_events_model::Event| {};
     /// Bus::new().on("**", count.with(|options| options.mode(Mode::Queued).queue(64)))?;
     /// # Ok::<(), nexus_events_dispatch::Error>(()) }).unwrap();

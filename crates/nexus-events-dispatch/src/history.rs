@@ -8,13 +8,14 @@ use std::collections::VecDeque;
 
 use nexus_events_model::{Event, Pattern};
 
-use crate::limits::{HISTORY_BYTES_MAX, HISTORY_INBOX_EVENTS};
+use crate::limits::HISTORY_INBOX_EVENTS;
 use crate::sync::{ArrayQueue, Mutex};
 
 pub(crate) struct History {
     inbox: ArrayQueue<Event>,
     ring: Mutex<Ring>,
     events_max: usize,
+    bytes_max: usize,
 }
 
 #[derive(Default)]
@@ -24,9 +25,14 @@ struct Ring {
 }
 
 impl History {
-    /// A history of this many events; of none, it costs nothing.
-    pub(crate) fn new(events_max: usize) -> Self {
-        Self { inbox: ArrayQueue::new(HISTORY_INBOX_EVENTS), ring: Mutex::default(), events_max }
+    /// A history of this many events and about as many bytes; of none, it costs nothing.
+    pub(crate) fn new(events_max: usize, bytes_max: usize) -> Self {
+        Self {
+            inbox: ArrayQueue::new(HISTORY_INBOX_EVENTS),
+            ring: Mutex::default(),
+            events_max,
+            bytes_max,
+        }
     }
 
     pub(crate) fn push(&self, event: &Event) {
@@ -36,47 +42,58 @@ impl History {
         let mut next = Some(event.clone());
         while let Some(event) = next.take() {
             if let Err(event) = self.inbox.push(event) {
-                self.file(&mut self.ring.lock());
+                let out = self.file(&mut self.ring.lock());
+                drop(out);
                 next = Some(event);
             }
         }
-        if self.inbox.len() >= HISTORY_INBOX_EVENTS / 2
-            && let Some(mut ring) = self.ring.try_lock()
-        {
-            self.file(&mut ring);
+        if self.inbox.len() >= HISTORY_INBOX_EVENTS / 2 {
+            let filed = self.ring.try_lock().map(|mut ring| self.file(&mut ring));
+            drop(filed);
         }
     }
 
-    fn file(&self, ring: &mut Ring) {
+    /// Files what is in the inbox; gives back what that pushed out, to be dropped without the
+    /// lock, because a payload's drop is the program's own code.
+    fn file(&self, ring: &mut Ring) -> Vec<Event> {
+        let mut out = Vec::new();
         // Publishers go on pushing meanwhile; one inboxful is enough for one turn.
         for event in std::iter::from_fn(|| self.inbox.pop()).take(HISTORY_INBOX_EVENTS) {
             let bytes = event.size();
             ring.bytes += bytes;
             ring.events.push_back((event, bytes));
-            while ring.events.len() > self.events_max || ring.bytes > HISTORY_BYTES_MAX {
-                ring.bytes -= ring.events.pop_front().map_or(ring.bytes, |(_, bytes)| bytes);
+            while ring.events.len() > self.events_max || ring.bytes > self.bytes_max {
+                let Some((oldest, bytes)) = ring.events.pop_front() else { break };
+                ring.bytes -= bytes;
+                out.push(oldest);
             }
         }
+        out
     }
 
     /// The last `limit` events that match, oldest first.
     pub(crate) fn recent(&self, limit: usize, pattern: Option<&Pattern>) -> Vec<Event> {
         let mut ring = self.ring.lock();
-        self.file(&mut ring);
+        let out = self.file(&mut ring);
         let matching = ring
             .events
             .iter()
             .rev()
             .filter(|(event, _)| pattern.is_none_or(|p| p.matches(event.event_type())));
         let mut events: Vec<Event> = matching.take(limit).map(|(event, _)| event.clone()).collect();
+        drop(ring);
+        drop(out);
         events.reverse();
         events
     }
 
     pub(crate) fn len(&self) -> usize {
         let mut ring = self.ring.lock();
-        self.file(&mut ring);
-        ring.events.len()
+        let out = self.file(&mut ring);
+        let len = ring.events.len();
+        drop(ring);
+        drop(out);
+        len
     }
 }
 
@@ -85,6 +102,8 @@ mod tests {
     use nexus_events_model::Payload;
 
     use super::*;
+
+    const MEGABYTES_16: usize = 16 * 1024 * 1024;
 
     fn event(number: usize, payload: Payload) -> Event {
         Event::builder("a.b")
@@ -97,7 +116,7 @@ mod tests {
 
     #[test]
     fn keeps_the_last_events_in_order() {
-        let history = History::new(2_000);
+        let history = History::new(2_000, MEGABYTES_16);
         (0..5_000).for_each(|number| history.push(&event(number, Payload::empty())));
         assert_eq!(history.len(), 2_000);
         let ids: Vec<String> =
@@ -107,7 +126,7 @@ mod tests {
 
     #[test]
     fn keeps_no_more_bytes_than_its_bound() {
-        let history = History::new(10_000);
+        let history = History::new(10_000, MEGABYTES_16);
         let megabyte = Payload::from_json(format!("{:?}", "x".repeat(1024 * 1024))).unwrap();
         (0..64).for_each(|number| history.push(&event(number, megabyte.clone())));
         assert_eq!(history.len(), 15);
@@ -115,7 +134,7 @@ mod tests {
 
     #[test]
     fn selects_by_pattern() {
-        let history = History::new(10);
+        let history = History::new(10, MEGABYTES_16);
         let other =
             Event::builder("c").id("c").timestamp_text("2026-01-02T03:04:05Z").build().unwrap();
         (0..3).for_each(|number| history.push(&event(number, Payload::empty())));
@@ -126,7 +145,7 @@ mod tests {
 
     #[test]
     fn of_none_keeps_none() {
-        let history = History::new(0);
+        let history = History::new(0, MEGABYTES_16);
         history.push(&event(1, Payload::empty()));
         assert_eq!(history.len(), 0);
     }

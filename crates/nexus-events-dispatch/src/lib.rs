@@ -16,7 +16,7 @@
 //!     json!({"sent_to": event.payload().get("email")})
 //! }
 //!
-//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 //! let bus = Bus::new();
 //! bus.on("user.created", validate.priority(100))?;
 //! bus.on("user.*", welcome)?;
@@ -57,8 +57,10 @@
 //!
 //! A handler on a task has a bounded queue of its own (1,024 events), so it holds up neither the
 //! publisher nor other handlers, except lower waves of the same event. When the queue is full,
-//! [`Bus::publish`] waits up to a second for room and [`Bus::try_publish`] not at all; then the
-//! handler is skipped, which shows in the receipt, in the report and in the statistics.
+//! [`Bus::publish`] waits up to a second for room and [`Bus::try_publish`] not at all; an event
+//! that comes from a higher wave stands in line for as long, up to 1,024 of them, and holds up
+//! nobody. Then the handler is skipped, which shows in the receipt, in the report and in the
+//! statistics.
 //!
 //! # Re-entrancy
 //!
@@ -83,12 +85,14 @@ mod bus;
 mod clock;
 mod context;
 mod delivery;
+mod endings;
 mod entry;
 mod error;
 mod follow_up;
 mod handler;
 mod history;
 mod index;
+mod lane;
 mod publish;
 mod registry;
 mod runtime;

@@ -10,8 +10,9 @@ use std::time::Duration;
 /// Events kept in the history unless the builder says otherwise.
 pub const HISTORY_EVENTS_DEFAULT: usize = 10_000;
 
-/// About how many bytes of events the history keeps (16 MiB), whichever bound is met first.
-pub const HISTORY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// About how many bytes of events the history keeps unless the builder says otherwise (16 MiB);
+/// whichever bound is met first.
+pub const HISTORY_BYTES_DEFAULT: usize = 16 * 1024 * 1024;
 
 /// Blocking handlers that run at the same time unless the builder says otherwise.
 pub const WORKERS_DEFAULT: usize = 10;
@@ -28,6 +29,10 @@ pub const PUBLISH_DEPTH_MAX: u32 = 64;
 /// Follow-up events that wait at the same time on one bus.
 pub const FOLLOW_UPS_MAX: usize = 65_536;
 
+/// Events from other handlers' tasks that stand in line before one full queue; they wait as long
+/// as a publisher would.
+pub const QUEUE_LINE_EVENTS_MAX: usize = 1_024;
+
 /// How long a handler that publishes an event waits for its report.
 pub const NESTED_WAIT_MAX: Duration = Duration::from_secs(30);
 
@@ -36,9 +41,6 @@ pub const ROUTES_CACHED_MAX: usize = 4_096;
 
 /// Longest name of a handler, in bytes.
 pub const HANDLER_NAME_BYTES_MAX: usize = 255;
-
-/// How long `shutdown` waits for queues to drain unless told otherwise.
-pub const SHUTDOWN_DEADLINE_DEFAULT: Duration = Duration::from_secs(30);
 
 /// Events that may wait to be filed into the history before a publisher files them itself.
 pub(crate) const HISTORY_INBOX_EVENTS: usize = 1_024;

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::bus::Bus;
 use crate::context::Context;
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Wait};
 use crate::error::{Error, Result};
 
 /// Proof that an event was accepted.
@@ -45,7 +45,7 @@ impl Bus {
     /// ```
     /// use nexus_events_dispatch::Bus;
     /// use nexus_events_model::Event;
-    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
     /// let bus = Bus::new();
     /// bus.on("order.created", |event: &Event| println!("{}", event.id()))?;
     /// assert_eq!(bus.publish(Event::builder("order.created")).await?.matched, 1);
@@ -60,7 +60,7 @@ impl Bus {
         let event = self.stamp(event)?;
         match Context::current(self) {
             Some(context) => context.delivery.follow_up(event),
-            None => self.publish_first(event, true).await,
+            None => self.publish_first(event, Wait::Here).await,
         }
     }
 
@@ -75,14 +75,14 @@ impl Bus {
             return context.delivery.follow_up(event);
         }
         // Without waiting for queues the future is ready when first polled.
-        let publish = pin!(self.publish_first(event, false));
+        let publish = pin!(self.publish_first(event, Wait::Never));
         match publish.poll(&mut task::Context::from_waker(task::Waker::noop())) {
             task::Poll::Ready(receipt) => receipt,
             task::Poll::Pending => unreachable!("a delivery that may not wait is driven in one go"),
         }
     }
 
-    async fn publish_first(&self, event: Event, wait: bool) -> Result<Receipt> {
+    async fn publish_first(&self, event: Event, wait: Wait) -> Result<Receipt> {
         let delivery = Delivery::first(self, event, None)?;
         Delivery::drive(delivery.clone(), wait).await;
         Ok(delivery.receipt())
@@ -96,7 +96,7 @@ impl Bus {
     /// ```
     /// use nexus_events_dispatch::{Bus, HandlerExt};
     /// use nexus_events_model::Event;
-    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
     /// let bus = Bus::new();
     /// let total = async |event: Event| event.payload().get("amount").cloned().ok_or("no amount");
     /// bus.on("order.created", total.named("total"))?;
@@ -114,8 +114,8 @@ impl Bus {
             return context.delivery.publish_and_wait_within(&context, event).await;
         }
         let (sender, receiver) = oneshot::channel();
-        Delivery::drive(Delivery::first(self, event, Some(sender))?, true).await;
-        receiver.await.map_err(|_| Error::closed())
+        Delivery::drive(Delivery::first(self, event, Some(sender))?, Wait::Here).await;
+        receiver.await.map_err(|_| Error::cut_off())
     }
 
     /// Publishes several events in order. All are checked first: one that is malformed stops the
@@ -124,7 +124,7 @@ impl Bus {
     /// ```
     /// use nexus_events_dispatch::Bus;
     /// use nexus_events_model::Event;
-    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
     /// let bus = Bus::new();
     /// let receipts = bus.publish_batch(["a", "b"].map(|name| Event::builder(name))).await?;
     /// assert_eq!(receipts.len(), 2);

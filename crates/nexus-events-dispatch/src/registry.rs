@@ -26,6 +26,8 @@ pub(crate) struct Registry {
 struct Writer {
     last_id: u64,
     names: HashSet<Text>,
+    /// The last number given to handlers of one name of their own.
+    numbers: HashMap<Text, u64>,
     closed: bool,
 }
 
@@ -82,11 +84,13 @@ impl Registry {
         mode: Mode,
         prepare: impl FnOnce(&Arc<Entry>),
     ) -> Result<Arc<Entry>> {
+        // The handler's own code, so not under the lock.
+        let name = options.name.map_or_else(|| Name::Own(handler.name()), Name::Chosen);
         let mut writer = self.writer.lock();
         if writer.closed {
             return Err(Error::closed());
         }
-        let name = writer.name(options.name, &*handler)?;
+        let name = writer.name(name)?;
         writer.last_id += 1;
         let id = SubscriptionId::new(writer.last_id);
         let entry = Arc::new(Entry::new(
@@ -145,25 +149,34 @@ impl Registry {
 
 impl Writer {
     /// The chosen name if it is free, or the handler's own with a number where it is taken.
-    fn name(&mut self, chosen: Option<Text>, handler: &dyn Handler) -> Result<Text> {
-        let name = match chosen {
-            Some(name) if self.names.contains(&name) => {
+    fn name(&mut self, name: Name) -> Result<Text> {
+        let name = match name {
+            Name::Chosen(name) if self.names.contains(&name) => {
                 let message = format!(
                     "a handler named `{name}` is registered already; choose another name or unsubscribe the first"
                 );
                 return Err(Error::new(ErrorKind::DuplicateName, message));
             }
-            Some(name) => name,
-            None => {
-                let own = handler.name();
-                let numbered = (2..).map(|number| Text::from(format!("{own}-{number}")));
-                std::iter::once(own.clone())
-                    .chain(numbered)
-                    .find(|name| !self.names.contains(name))
-                    .unwrap_or(own)
-            }
+            Name::Chosen(name) => name,
+            Name::Own(own) => self.numbered(own),
         };
         self.names.insert(name.clone());
         Ok(name)
     }
+
+    fn numbered(&mut self, own: Text) -> Text {
+        let mut name = own.clone();
+        while self.names.contains(&name) {
+            let number = self.numbers.entry(own.clone()).or_insert(1);
+            *number += 1;
+            name = format!("{own}-{number}").into();
+        }
+        name
+    }
+}
+
+/// Where a name comes from.
+enum Name {
+    Chosen(Text),
+    Own(Text),
 }

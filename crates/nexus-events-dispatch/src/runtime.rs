@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::Instant;
 
@@ -11,16 +11,13 @@ use nexus_events_model::{HandlerOutcome, OutcomeStatus, Text};
 use serde_json::Value;
 use time::OffsetDateTime;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, Semaphore, mpsc};
-use tokio::task::AbortHandle;
+use tokio::sync::Semaphore;
 
 use crate::context::{CURRENT, Context};
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Wait};
 use crate::entry::Entry;
 use crate::handler::{Called, HandlerResult, Mode};
-use crate::limits::QUEUE_WAIT_MAX;
-use crate::sync::{Arc, OnceLock};
+use crate::sync::Arc;
 
 /// One event for one handler.
 pub(crate) struct Job {
@@ -33,6 +30,8 @@ pub(crate) struct Job {
 pub(crate) enum Skip {
     Filtered,
     Unsubscribed,
+    /// The task of the handler ended with its runtime.
+    Stopped,
     QueueFull,
     WaitsItself,
 }
@@ -42,6 +41,7 @@ impl Skip {
         match self {
             Self::Filtered => "the filter does not hold",
             Self::Unsubscribed => "unsubscribed",
+            Self::Stopped => "its runtime has ended; subscribe it in one that runs",
             Self::QueueFull => "the queue is full",
             Self::WaitsItself => "it waits for this event's report itself; publish without waiting",
         }
@@ -49,104 +49,8 @@ impl Skip {
 
     /// Whether the handler wanted the event and lost it.
     pub(crate) fn is_rejection(self) -> bool {
-        matches!(self, Self::QueueFull | Self::WaitsItself)
+        matches!(self, Self::Stopped | Self::QueueFull | Self::WaitsItself)
     }
-}
-
-/// The bounded queue of one handler and the task that empties it.
-pub(crate) struct Lane {
-    sender: mpsc::Sender<Job>,
-    runtime: Handle,
-    stop: Arc<Notify>,
-    task: OnceLock<AbortHandle>,
-}
-
-impl Lane {
-    /// Gives the entry a lane on this runtime.
-    pub(crate) fn open(entry: &Arc<Entry>, queue: usize, workers: Arc<Semaphore>, runtime: Handle) {
-        let (sender, receiver) = mpsc::channel(queue);
-        let stop = Arc::new(Notify::new());
-        let lane = entry.lane.get_or_init(|| Self {
-            sender,
-            runtime,
-            stop: stop.clone(),
-            task: OnceLock::new(),
-        });
-        let work = work(entry.clone(), receiver, stop, workers);
-        let _ = lane.task.set(lane.runtime.spawn(work).abort_handle());
-    }
-
-    /// Queues an event; with `wait`, waits a second for room.
-    pub(crate) async fn push(&self, job: Job, wait: bool) -> Result<(), Skip> {
-        let job = match self.sender.try_send(job) {
-            Ok(()) => return Ok(()),
-            Err(TrySendError::Closed(_)) => return Err(Skip::Unsubscribed),
-            Err(TrySendError::Full(_)) if !wait => return Err(Skip::QueueFull),
-            Err(TrySendError::Full(job)) => job,
-        };
-        let room = {
-            let _runtime = self.runtime.enter();
-            tokio::time::timeout(QUEUE_WAIT_MAX, self.sender.reserve())
-        };
-        match room.await {
-            Ok(Ok(room)) => {
-                room.send(job);
-                Ok(())
-            }
-            Ok(Err(_)) => Err(Skip::Unsubscribed),
-            Err(_) => Err(Skip::QueueFull),
-        }
-    }
-
-    /// Ends the task after the event it is busy with; the others in the queue are skipped.
-    pub(crate) fn stop(&self) {
-        self.stop.notify_one();
-    }
-
-    /// Ends the task where it waits, its handler with it.
-    pub(crate) fn abort(&self) {
-        if let Some(task) = self.task.get() {
-            task.abort();
-        }
-    }
-
-    pub(crate) fn waiting(&self) -> usize {
-        self.sender.max_capacity() - self.sender.capacity()
-    }
-
-    pub(crate) fn queue_max(&self) -> usize {
-        self.sender.max_capacity()
-    }
-}
-
-async fn work(
-    entry: Arc<Entry>,
-    mut jobs: mpsc::Receiver<Job>,
-    stop: Arc<Notify>,
-    workers: Arc<Semaphore>,
-) {
-    while let Some(job) = next(&mut jobs, &stop).await {
-        let must_go_on = run_job(&entry, &job, &workers).await;
-        if must_go_on {
-            job.delivery.go_on().await;
-        }
-    }
-    jobs.close();
-    while let Some(job) = jobs.recv().await {
-        if job.delivery.not_run(job.place, Skip::Unsubscribed) {
-            job.delivery.go_on().await;
-        }
-    }
-}
-
-/// The next event, or `None` when the lane is stopped.
-async fn next(jobs: &mut mpsc::Receiver<Job>, stop: &Notify) -> Option<Job> {
-    let mut stopped = pin!(stop.notified());
-    poll_fn(|task| match stopped.as_mut().poll(task) {
-        Poll::Ready(()) => Poll::Ready(None),
-        Poll::Pending => jobs.poll_recv(task),
-    })
-    .await
 }
 
 async fn run_job(entry: &Arc<Entry>, job: &Job, workers: &Semaphore) -> bool {
@@ -166,6 +70,13 @@ async fn run_job(entry: &Arc<Entry>, job: &Job, workers: &Semaphore) -> bool {
     job.delivery.done(job.place, outcome)
 }
 
+/// Handles an event from a queue.
+pub(crate) async fn handle(entry: &Arc<Entry>, job: Job, workers: &Semaphore) {
+    if run_job(entry, &job, workers).await {
+        Delivery::drive_one(job.delivery, Wait::Apart).await;
+    }
+}
+
 /// A handler's turn that has begun: when, and whose.
 struct Turn<'a> {
     entry: &'a Entry,
@@ -179,13 +90,7 @@ impl<'a> Turn<'a> {
     }
 
     fn end(self, result: std::thread::Result<HandlerResult>) -> HandlerOutcome {
-        let (status, value, error) = match result {
-            Ok(Ok(value)) => (OutcomeStatus::Success, value, None),
-            Ok(Err(error)) => {
-                (OutcomeStatus::Error, Value::Null, Some(Text::from(error.to_string())))
-            }
-            Err(panic) => (OutcomeStatus::Panicked, Value::Null, Some(panic_text(&*panic))),
-        };
+        let (status, value, error) = read(result);
         let mut outcome =
             HandlerOutcome::new(self.entry.name.clone(), self.entry.id, status, self.started);
         outcome.value = value;
@@ -194,11 +99,25 @@ impl<'a> Turn<'a> {
     }
 }
 
+/// What a turn gave. Errors and panics are the program's own values: writing them as text and
+/// dropping them may panic in turn.
+fn read(result: std::thread::Result<HandlerResult>) -> (OutcomeStatus, Value, Option<Text>) {
+    let read = catch_unwind(AssertUnwindSafe(|| match result {
+        Ok(Ok(value)) => (OutcomeStatus::Success, value, None),
+        Ok(Err(error)) => (OutcomeStatus::Error, Value::Null, Some(error.to_string().into())),
+        Err(panic) => (OutcomeStatus::Panicked, Value::Null, Some(panic_text(&*panic))),
+    }));
+    read.unwrap_or_else(|panic| {
+        let text = panic_text(&*panic);
+        // Dropping this one might go on for ever.
+        std::mem::forget(panic);
+        (OutcomeStatus::Panicked, Value::Null, Some(text))
+    })
+}
+
 fn panic_text(panic: &(dyn Any + Send)) -> Text {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("panicked: {}", text.unwrap_or("with a value that is no text")).into()
 }
 
@@ -249,15 +168,29 @@ async fn run_blocking(delivery: &Arc<Delivery>, entry: &Arc<Entry>) -> HandlerOu
     turn.end(thread.await.unwrap_or_else(|ended| Ok(Err(ended.into()))))
 }
 
-/// Polls a handler's future with its panics contained.
-async fn contain(
-    mut future: Pin<Box<dyn Future<Output = HandlerResult> + Send + '_>>,
-) -> std::thread::Result<HandlerResult> {
-    std::future::poll_fn(|task| {
-        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(task))) {
-            Ok(Poll::Ready(result)) => Poll::Ready(Ok(result)),
-            Ok(Poll::Pending) => Poll::Pending,
-            Err(panic) => Poll::Ready(Err(panic)),
+/// Polls and drops a future with its panics contained.
+pub(crate) async fn contain<T>(
+    future: Pin<Box<dyn Future<Output = T> + Send + '_>>,
+) -> std::thread::Result<T> {
+    let mut future = Some(future);
+    poll_fn(|task| {
+        let polled = catch_unwind(AssertUnwindSafe(|| match &mut future {
+            Some(running) => {
+                let polled = running.as_mut().poll(task);
+                if polled.is_ready() {
+                    future = None;
+                }
+                polled
+            }
+            None => Poll::Pending,
+        }));
+        match polled {
+            Ok(polled) => polled.map(Ok),
+            Err(panic) => {
+                let dropped = catch_unwind(AssertUnwindSafe(|| future = None));
+                dropped.unwrap_or_else(std::mem::forget);
+                Poll::Ready(Err(panic))
+            }
         }
     })
     .await

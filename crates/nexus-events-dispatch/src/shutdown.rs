@@ -1,5 +1,6 @@
 //! The end of a bus: close the intake, drain, then stop.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -20,7 +21,55 @@ const FLAGS: usize = CLOSED | STOPPED;
 #[derive(Default)]
 pub(crate) struct Gate {
     state: AtomicUsize,
+    /// Events whose handlers wait for the others to end, in a shutdown.
+    leaving: AtomicUsize,
+    /// Callers that wait for `changed`.
+    waiters: AtomicUsize,
     changed: Notify,
+}
+
+/// An event counted as in flight, until dropped.
+pub(crate) struct Admission {
+    bus: Bus,
+    is_follow_up: bool,
+}
+
+impl Admission {
+    /// For an event of the program.
+    pub(crate) fn first(bus: &Bus) -> Result<Self> {
+        bus.gate().enter(CLOSED)?;
+        Ok(Self { bus: bus.clone(), is_follow_up: false })
+    }
+
+    /// For an event of a handler; those are admitted while the bus drains.
+    pub(crate) fn follow_up(bus: &Bus) -> Result<Self> {
+        bus.follow_ups().reserve()?;
+        bus.gate().enter(STOPPED).inspect_err(|_| bus.follow_ups().release())?;
+        Ok(Self { bus: bus.clone(), is_follow_up: true })
+    }
+
+    /// For an event of a handler that waits for its report.
+    pub(crate) fn nested(bus: &Bus) -> Result<Self> {
+        bus.gate().enter(STOPPED)?;
+        Ok(Self { bus: bus.clone(), is_follow_up: false })
+    }
+
+    pub(crate) fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
+    pub(crate) fn is_follow_up(&self) -> bool {
+        self.is_follow_up
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        if self.is_follow_up {
+            self.bus.follow_ups().release();
+        }
+        self.bus.gate().leave();
+    }
 }
 
 impl Gate {
@@ -32,20 +81,16 @@ impl Gate {
         entered.map(|_| ()).map_err(|_| Error::closed())
     }
 
-    pub(crate) fn admit(&self) -> Result<()> {
-        self.enter(CLOSED)
-    }
-
-    pub(crate) fn admit_follow_up(&self) -> Result<()> {
-        self.enter(STOPPED)
-    }
-
-    pub(crate) fn leave(&self) {
-        let before = self.state.fetch_sub(1, Ordering::AcqRel);
-        // A waiting handler's own events may be all that is left, so small numbers matter too.
-        if before & !FLAGS <= 1 + crate::limits::PUBLISH_DEPTH_MAX as usize {
+    fn leave(&self) {
+        self.state.fetch_sub(1, Ordering::SeqCst);
+        if self.waiters.load(Ordering::SeqCst) > 0 {
             self.changed.notify_waiters();
         }
+    }
+
+    /// Whether a shutdown is past its deadline, or done.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.state.load(Ordering::Acquire) & STOPPED != 0
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -56,16 +101,38 @@ impl Gate {
         self.state.fetch_or(flags, Ordering::AcqRel);
     }
 
-    /// Waits until at most this many events are in flight.
-    async fn down_to(&self, number: usize) {
+    /// Waits until the number of events in flight is as low as wanted.
+    async fn wait_until(&self, low: impl Fn(usize) -> bool) {
+        let _waiter = Raised::by(&self.waiters, 1);
         loop {
-            let mut changed = std::pin::pin!(self.changed.notified());
+            let mut changed = pin!(self.changed.notified());
             changed.as_mut().enable();
-            if self.in_flight() <= number {
+            if low(self.in_flight()) {
                 return;
             }
             changed.await;
         }
+    }
+
+    /// Waits until only events are left whose handlers wait for this too.
+    async fn drained(&self) {
+        self.wait_until(|in_flight| in_flight <= self.leaving.load(Ordering::SeqCst)).await;
+    }
+}
+
+/// A number raised until this is dropped.
+struct Raised<'a>(&'a AtomicUsize, usize);
+
+impl<'a> Raised<'a> {
+    fn by(number: &'a AtomicUsize, by: usize) -> Self {
+        number.fetch_add(by, Ordering::SeqCst);
+        Self(number, by)
+    }
+}
+
+impl Drop for Raised<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::SeqCst);
     }
 }
 
@@ -109,14 +176,17 @@ impl Bus {
         gate.set(CLOSED);
         let own = self.own_events();
         let before = gate.in_flight();
-        let drained =
-            before <= own || tokio::time::timeout(deadline, gate.down_to(own)).await.is_ok();
+        let leaving = Raised::by(&gate.leaving, own);
+        gate.changed.notify_waiters();
+        let drained = before <= own || tokio::time::timeout(deadline, gate.drained()).await.is_ok();
         gate.set(STOPPED);
         let lost = if drained { 0 } else { gate.in_flight().saturating_sub(own) };
+        drop(leaving);
         for entry in self.close_registry() {
             entry.end();
             if let Some(lane) = entry.lane.get()
                 && !drained
+                && !Context::is_within(self, entry.id)
             {
                 lane.abort();
             }
@@ -139,7 +209,8 @@ impl Bus {
     /// # Ok::<(), nexus_events_dispatch::Error>(()) }).unwrap();
     /// ```
     pub async fn idle(&self) {
-        self.gate().down_to(self.own_events()).await;
+        let own = self.own_events();
+        self.gate().wait_until(|in_flight| in_flight <= own).await;
     }
 
     /// How many events the calling code is inside of.

@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
+use crate::delivery::End;
 use crate::entry::Entry;
 use crate::limits::FOLLOW_UPS_MAX;
 use crate::runtime::Skip;
@@ -54,7 +55,7 @@ impl HandlerCounters {
     pub(crate) fn skipped(&self, reason: Skip) {
         match reason {
             Skip::Filtered => self.filtered.add(1),
-            Skip::QueueFull | Skip::WaitsItself => self.rejected.add(1),
+            Skip::Stopped | Skip::QueueFull | Skip::WaitsItself => self.rejected.add(1),
             Skip::Unsubscribed => {}
         }
     }
@@ -71,10 +72,12 @@ pub(crate) struct BusCounters {
     processed: Count,
     failed: Count,
     rejected: Count,
+    unsubscribed: Count,
     handled: Count,
     cancelled: Count,
     filtered: Count,
     unmatched: Count,
+    skipped: Count,
     lost: Count,
 }
 
@@ -87,22 +90,24 @@ impl BusCounters {
         if outcome.status.is_failure() { self.failed.add(1) } else { self.processed.add(1) }
     }
 
-    pub(crate) fn rejected(&self) {
-        self.rejected.add(1);
+    pub(crate) fn skipped(&self, reason: Skip) {
+        if reason.is_rejection() {
+            self.rejected.add(1);
+        } else if reason == Skip::Unsubscribed {
+            self.unsubscribed.add(1);
+        }
     }
 
-    pub(crate) fn lost(&self) {
-        self.lost.add(1);
-    }
-
-    pub(crate) fn concluded(&self, cancelled: bool, matched: usize, refused: usize) {
-        let end = match (cancelled, matched, matched - refused) {
-            (true, ..) => &self.cancelled,
-            (false, 0, _) => &self.unmatched,
-            (false, _, 0) => &self.filtered,
-            (false, ..) => &self.handled,
+    pub(crate) fn concluded(&self, end: End) {
+        let count = match end {
+            End::Handled => &self.handled,
+            End::Cancelled => &self.cancelled,
+            End::Filtered => &self.filtered,
+            End::Unmatched => &self.unmatched,
+            End::Skipped => &self.skipped,
+            End::Lost => &self.lost,
         };
-        end.add(1);
+        count.add(1);
     }
 
     pub(crate) fn snapshot(&self, in_flight: usize, follow_ups_waiting: usize) -> EventStats {
@@ -114,8 +119,10 @@ impl BusCounters {
             cancelled_events: self.cancelled.get(),
             filtered_events: self.filtered.get(),
             unmatched_events: self.unmatched.get(),
+            skipped_events: self.skipped.get(),
             lost_events: self.lost.get(),
             rejected: self.rejected.get(),
+            unsubscribed: self.unsubscribed.get(),
             in_flight,
             follow_ups_waiting,
         }
@@ -123,7 +130,8 @@ impl BusCounters {
 }
 
 /// What became of all events of a bus. Every published event ends in exactly one of `handled`,
-/// `cancelled`, `filtered`, `unmatched` and `lost`; until then it is in flight.
+/// `cancelled`, `filtered`, `unmatched`, `skipped` and `lost`; until then it is in flight. The sum
+/// is exact when nothing is in flight; while events pass, the numbers are read one after another.
 ///
 /// ```
 /// use nexus_events_dispatch::Bus;
@@ -142,7 +150,7 @@ pub struct EventStats {
     pub processed_events: u64,
     /// Handler runs that failed or panicked.
     pub failed_events: u64,
-    /// Events that at least one handler got.
+    /// Events that at least one handler was called with.
     pub handled_events: u64,
     /// Events that a handler cancelled.
     pub cancelled_events: u64,
@@ -150,10 +158,14 @@ pub struct EventStats {
     pub filtered_events: u64,
     /// Events that matched no pattern.
     pub unmatched_events: u64,
+    /// Events that matched handlers of which none could take it: queues full, or unsubscribed.
+    pub skipped_events: u64,
     /// Events that a shutdown cut off.
     pub lost_events: u64,
     /// Handlers that lost an event because their queue was full.
     pub rejected: u64,
+    /// Handlers that ended while an event waited for them.
+    pub unsubscribed: u64,
     /// Events on their way now.
     pub in_flight: usize,
     /// Events published by handlers that are on their way now.
@@ -225,8 +237,8 @@ impl HandlerStats {
                 }
             },
             total_duration: Duration::from_nanos(counters.nanos.get()),
-            queue: lane.map_or(0, super::runtime::Lane::waiting),
-            queue_max: lane.map(super::runtime::Lane::queue_max),
+            queue: lane.map_or(0, crate::lane::Lane::waiting),
+            queue_max: lane.map(crate::lane::Lane::queue_max),
         }
     }
 
@@ -285,6 +297,8 @@ pub struct BusStats {
     pub history_size: usize,
     /// The most events the history keeps.
     pub history_max: usize,
+    /// About the most bytes the history keeps.
+    pub history_bytes_max: usize,
     /// The most blocking handlers that run at the same time.
     pub max_workers: usize,
 }
@@ -323,8 +337,10 @@ impl Serialize for BusStats {
                 "cancelled_events": events.cancelled_events,
                 "filtered_events": events.filtered_events,
                 "unmatched_events": events.unmatched_events,
+                "skipped_events": events.skipped_events,
                 "lost_events": events.lost_events,
                 "rejected": events.rejected,
+                "unsubscribed": events.unsubscribed,
                 "in_flight": events.in_flight,
                 "follow_ups_waiting": events.follow_ups_waiting,
             }),
@@ -339,7 +355,7 @@ impl Serialize for BusStats {
         fields.serialize_entry("history_size", &self.history_size)?;
         fields.serialize_entry(
             "limits",
-            &json!({"history_events": self.history_max, "max_workers": self.max_workers, "follow_ups": FOLLOW_UPS_MAX}),
+            &json!({"history_events": self.history_max, "history_bytes": self.history_bytes_max, "max_workers": self.max_workers, "follow_ups": FOLLOW_UPS_MAX}),
         )?;
         fields.end()
     }

@@ -4,7 +4,8 @@ use std::fmt;
 
 use nexus_events_model::{Filter, Pattern, SubscriptionId, Text};
 
-use crate::bus::Inner;
+use crate::bus::{Bus, Inner};
+use crate::context::Context;
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handler::Mode;
@@ -153,7 +154,7 @@ impl SubscriptionOptions {
 ///
 /// ```
 /// use nexus_events_dispatch::Bus;
-/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// let bus = Bus::new();
 /// let subscription = bus.on("order.*", |_: &nexus_events_model::Event| {})?;
 /// assert!(subscription.unsubscribe().await);
@@ -185,12 +186,29 @@ impl Subscription {
     }
 
     /// Ends it. When this returns the handler runs no more; called from inside the handler it
-    /// returns at once and the running call is the last. Events that wait for it are skipped.
+    /// returns at once and the running call is the last. So it does from inside a handler that
+    /// waits to be ended by this one. Events that wait for it are skipped.
     /// `false` when it had ended before.
     pub async fn unsubscribe(&self) -> bool {
-        let removed = self.bus.upgrade().is_some_and(|bus| bus.registry.remove(&self.entry));
+        let Some(bus) = self.bus.upgrade().map(Bus) else {
+            self.entry.end();
+            self.entry.idle(0).await;
+            return false;
+        };
+        let removed = bus.0.registry.remove(&self.entry);
         self.entry.end();
-        self.entry.idle().await;
+        let waits = match Context::current(&bus) {
+            Some(context) if context.entry.id != self.entry.id => {
+                match bus.0.endings.begin(context.entry.id, self.entry.id) {
+                    Some(waits) => Some(waits),
+                    // That handler waits for this one to end.
+                    None => return removed,
+                }
+            }
+            _ => None,
+        };
+        self.entry.idle(Context::runs_of(&bus, self.entry.id)).await;
+        drop(waits);
         removed
     }
 }

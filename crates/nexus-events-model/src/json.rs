@@ -132,7 +132,7 @@ impl EventBuilder {
         }
         let mut failure = None;
         let mut deserializer = serde_json::Deserializer::from_str(json);
-        let fields = EventFields { unknown, failure: &mut failure };
+        let fields = EventFields::new(unknown, &mut failure);
         let read = fields
             .deserialize(&mut deserializer)
             .and_then(|builder| deserializer.end().map(|()| builder));
@@ -153,6 +153,14 @@ impl EventBuilder {
 struct EventFields<'f> {
     unknown: UnknownFields,
     failure: &'f mut Option<Error>,
+    /// The last field was `null`, which is the same as not there.
+    was_null: bool,
+}
+
+impl<'f> EventFields<'f> {
+    fn new(unknown: UnknownFields, failure: &'f mut Option<Error>) -> Self {
+        Self { unknown, failure, was_null: false }
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for EventFields<'_> {
@@ -176,10 +184,12 @@ impl EventFields<'_> {
         field: &str,
         map: &mut A,
     ) -> Result<Option<T>, A::Error> {
-        map.next_value::<Option<T>>().map_err(|error| {
+        let value = map.next_value::<Option<T>>().map_err(|error| {
             let failure = Error::new(ErrorKind::InvalidEvent, format!("field `{field}`: {error}"));
             self.stop(failure)
-        })
+        })?;
+        self.was_null = value.is_none();
+        Ok(value)
     }
 
     /// Applies a field that is text.
@@ -209,7 +219,10 @@ impl EventFields<'_> {
             "source" => self.text(field, map, builder, EventBuilder::source)?,
             "target" => self.text(field, map, builder, EventBuilder::target)?,
             "timestamp" => {
-                self.text(field, map, builder, |builder, text| builder.timestamp_text(&text))?
+                self.text(field, map, builder, |builder, text| {
+                    // What the reference writes for none.
+                    if text.is_empty() { builder } else { builder.timestamp_text(&text) }
+                })?
             }
             "correlation_id" => self.text(field, map, builder, EventBuilder::correlation_id)?,
             "session_id" => self.text(field, map, builder, EventBuilder::session_id)?,
@@ -273,17 +286,17 @@ impl<'de> Visitor<'de> for EventFields<'_> {
         let mut seen: Vec<&'static str> = Vec::with_capacity(FIELDS.len());
         while let Some(field) = map.next_key::<Cow<'de, str>>()? {
             let name = if field == "data" { "payload" } else { &*field };
-            if let Some(known) = FIELDS.into_iter().find(|known| *known == name) {
-                if seen.contains(&known) {
-                    let message = format!(
-                        "field `{known}` is given twice; keep one{}",
-                        if known == "payload" { " (`data` is another name for it)" } else { "" }
-                    );
-                    return Err(self.stop(Error::new(ErrorKind::InvalidEvent, message)));
-                }
-                seen.push(known);
+            if seen.contains(&name) {
+                let hint = if name == "payload" { " (`data` is another name for it)" } else { "" };
+                let message = format!("field `{name}` is given twice; keep one{hint}");
+                return Err(self.stop(Error::new(ErrorKind::InvalidEvent, message)));
             }
+            let known = FIELDS.into_iter().find(|known| *known == name);
+            self.was_null = false;
             builder = self.field(&field, &mut map, builder)?;
+            if !self.was_null {
+                seen.extend(known);
+            }
         }
         // Reports a wrong id, type or time here, with the other mistakes of the text.
         match builder.into_checked() {
@@ -319,7 +332,8 @@ impl Serialize for Event {
 impl<'de> Deserialize<'de> for Event {
     /// Strict, and complete: as [`Event::from_json`].
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let fields = EventFields { unknown: UnknownFields::Reject, failure: &mut None };
+        let mut failure = None;
+        let fields = EventFields::new(UnknownFields::Reject, &mut failure);
         fields.deserialize(deserializer)?.build().map_err(serde::de::Error::custom)
     }
 }
@@ -327,6 +341,6 @@ impl<'de> Deserialize<'de> for Event {
 impl<'de> Deserialize<'de> for EventBuilder {
     /// Strict: as [`EventBuilder::from_json`].
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        EventFields { unknown: UnknownFields::Reject, failure: &mut None }.deserialize(deserializer)
+        EventFields::new(UnknownFields::Reject, &mut None).deserialize(deserializer)
     }
 }

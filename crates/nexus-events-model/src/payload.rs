@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
@@ -120,7 +121,15 @@ impl Payload {
             );
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
-        Ok(Self { json: OnceLock::from(Arc::from(raw)), ..Self::none() })
+        let payload = Self { json: OnceLock::from(Arc::from(raw)), ..Self::none() };
+        if may_be_unreadable(payload.json()?) {
+            // Nobody could look inside, so it is refused here; else the work is kept.
+            payload.value().map_err(|error| {
+                let message = format!("payload is JSON that no reader takes: {error}");
+                Error::new(ErrorKind::InvalidPayload, message).with_source(error)
+            })?;
+        }
+        Ok(payload)
     }
 
     /// The payload as JSON text.
@@ -136,7 +145,7 @@ impl Payload {
             return Ok(raw);
         }
         let raw = match (&self.typed, self.value.get()) {
-            (Some(typed), _) => typed.to_json(),
+            (Some(typed), _) => write(&**typed),
             (None, value) => serde_json::value::to_raw_value(value.unwrap_or(&Value::Null)),
         };
         let raw = raw.map_err(|error| self.not_json(error))?;
@@ -231,6 +240,12 @@ impl Payload {
     }
 }
 
+/// The program's own code: its panic must not become the reader's.
+fn write(typed: &dyn Typed) -> serde_json::Result<Box<RawValue>> {
+    catch_unwind(AssertUnwindSafe(|| typed.to_json()))
+        .unwrap_or_else(|_| Err(serde::ser::Error::custom("its serialisation panicked")))
+}
+
 /// Whether valid JSON has more levels than anybody can take in.
 fn nests_too_deep(json: &str) -> bool {
     // Counting is fast, and nearly always enough.
@@ -248,6 +263,20 @@ fn nests_too_deep(json: &str) -> bool {
             _ => {}
         }
         depth > PAYLOAD_DEPTH_MAX
+    })
+}
+
+/// Whether valid JSON may hold what a value cannot: half a character (`\\ud800`) or a number past
+/// the range of [`f64`]. Says yes too often, never no too often.
+fn may_be_unreadable(json: &str) -> bool {
+    if json.contains("\\u") {
+        return true;
+    }
+    let mut digits = 0_u32;
+    json.bytes().any(|byte| {
+        let exponent = digits > 0 && byte | 0x20 == b'e';
+        digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
+        exponent || digits > 300
     })
 }
 

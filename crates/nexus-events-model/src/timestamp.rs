@@ -8,12 +8,12 @@ use time::{OffsetDateTime, UtcOffset};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Reads `2026-01-02T03:04:05.678901Z`, any offset instead of `Z`, a space instead of `T`; text
-/// without an offset is UTC. What is finer than a microsecond is cut off.
+/// without an offset is UTC, a date alone is its midnight. What is finer than a microsecond is cut
+/// off.
 pub(crate) fn parse(text: &str) -> Result<OffsetDateTime> {
     let parsed = OffsetDateTime::parse(text, &Rfc3339).or_else(|error| {
-        let spaced = text.replacen(' ', "T", 1);
-        let zoned = if has_offset(&spaced) { spaced } else { spaced + "Z" };
-        OffsetDateTime::parse(&zoned, &Rfc3339).map_err(|_| error)
+        let whole = complete(text).ok_or(error)?;
+        OffsetDateTime::parse(&whole, &Rfc3339).map_err(|_| error)
     });
     parsed.map(to_microseconds).map_err(|error| {
         let message = format!(
@@ -23,8 +23,22 @@ pub(crate) fn parse(text: &str) -> Result<OffsetDateTime> {
     })
 }
 
-fn has_offset(text: &str) -> bool {
-    text.rfind('T').is_some_and(|t| text[t..].contains(['Z', 'z', '+', '-']))
+/// What `isoformat` and its reader leave out, filled in: time, seconds, offset, its colon.
+fn complete(text: &str) -> Option<String> {
+    let (date, rest) = (text.get(..10)?, text.get(10..)?);
+    let Some(rest) = rest.strip_prefix(['T', 't', ' ']) else {
+        return rest.is_empty().then(|| format!("{date}T00:00:00Z"));
+    };
+    let at = rest.find(['Z', 'z', '+', '-']).unwrap_or(rest.len());
+    let (time, offset) = rest.split_at(at);
+    let seconds = if time.len() == "03:04".len() { ":00" } else { "" };
+    let offset = match (offset.len(), offset) {
+        (0, _) => "Z".to_owned(),
+        (5, _) if offset.is_ascii() => format!("{}:{}", &offset[..3], &offset[3..]),
+        (3, _) => format!("{offset}:00"),
+        (_, offset) => offset.to_owned(),
+    };
+    Some(format!("{date}T{time}{seconds}{offset}"))
 }
 
 /// Cuts to the microsecond, the finest the text form holds, so that a round trip changes nothing.
@@ -94,6 +108,10 @@ mod tests {
         assert_eq!(round_trip("2013-02-05T05:25:00-05:00"), "2013-02-05T05:25:00-05:00");
         assert_eq!(round_trip("2026-11-22T03:48:23.5"), "2026-11-22T03:48:23.500000+00:00");
         assert_eq!(round_trip("2026-11-22 03:48:23"), "2026-11-22T03:48:23+00:00");
+        assert_eq!(round_trip("2026-11-22"), "2026-11-22T00:00:00+00:00");
+        assert_eq!(round_trip("2026-11-22T03:48"), "2026-11-22T03:48:00+00:00");
+        assert_eq!(round_trip("2026-11-22T03:48:23+0530"), "2026-11-22T03:48:23+05:30");
+        assert_eq!(round_trip("2026-11-22 03:48:23-05"), "2026-11-22T03:48:23-05:00");
         assert_eq!(
             round_trip("2026-11-22T03:48:23.123456789Z"),
             "2026-11-22T03:48:23.123456+00:00"
@@ -102,8 +120,14 @@ mod tests {
 
     #[test]
     fn names_the_offender() {
-        for wrong in ["", "yesterday", "2026-13-01T00:00:00Z", "2026-11-22", "2026-11-22T25:00:00Z"]
-        {
+        for wrong in [
+            "",
+            "yesterday",
+            "2026-13-01T00:00:00Z",
+            "2026-11-222",
+            "ä26-11-22T",
+            "2026-11-22T25:00:00Z",
+        ] {
             let error = parse(wrong).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidEvent);
             assert!(error.to_string().contains(&format!("`{wrong}`")), "{error}");

@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 /// ```
 /// use nexus_events_model::Event;
 /// use nexus_events_test::TestEventBus;
-/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// let test_bus = TestEventBus::new();
 /// test_bus.subscribe("user.created", |_: &Event| Err::<(), _>("test error"))?;
 /// test_bus.emit(Event::builder("user.created"))?;

@@ -5,7 +5,7 @@
 //! use nexus_events_model::Event;
 //! use nexus_events_test::{Recorder, TestEventBus};
 //!
-//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 //! let test_bus = TestEventBus::new();
 //! let recorder = Recorder::new();
 //! test_bus.bus().on("user.*", recorder.handler())?;

@@ -83,7 +83,7 @@ impl Recorder {
     /// # use nexus_events_dispatch::Bus;
     /// # use nexus_events_model::Event;
     /// # use nexus_events_test::Recorder;
-    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
     /// let (bus, recorder) = (Bus::new(), Recorder::new());
     /// bus.on("a", recorder.handler())?;
     /// tokio::spawn(async move { bus.publish(Event::builder("a")).await });

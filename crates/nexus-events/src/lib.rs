@@ -14,7 +14,7 @@
 //!     println!("welcome, {}", event.payload().get("email").unwrap());
 //! }
 //!
-//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 //! let bus = Bus::new();
 //! bus.on("user.created", validate.priority(100))?;
 //! bus.on("user.*", welcome)?;

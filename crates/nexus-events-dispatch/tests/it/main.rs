@@ -4,6 +4,7 @@
 
 mod follow_ups;
 mod history;
+mod hostile;
 mod index;
 mod lanes;
 mod publish;

@@ -54,6 +54,11 @@ fn data_is_another_name_for_payload() {
         read(&json!({"data": {"user_id": "42"}})),
         read(&json!({"payload": {"user_id": "42"}}))
     );
+    let none = r#"{"payload":null,"data":{"a":1},"timestamp":""}"#;
+    assert_eq!(
+        EventBuilder::from_json(none).unwrap().build_with(stamp).unwrap(),
+        read(&json!({"data": {"a": 1}}))
+    );
     let (kind, text) = refuse(r#"{"data":{},"payload":{}}"#);
     assert_eq!(kind, ErrorKind::InvalidEvent);
     assert!(text.contains("`data` is another name for it"), "{text}");

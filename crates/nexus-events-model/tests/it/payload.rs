@@ -77,6 +77,12 @@ fn mistakes_are_typed() {
         error.to_string().contains("payload is not a ") && error.to_string().contains("Order"),
         "{error}"
     );
-    let huge = Payload::from_json(r#"{"n":1e999}"#).unwrap();
-    assert!(huge.value().is_err() && huge.get("n").is_none());
+    for unreadable in [r#"{"n":1e999}"#, r#"{"n":"\ud800"}"#, &format!("1{}", "0".repeat(400))] {
+        let error = Payload::from_json(unreadable).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidPayload);
+        assert!(error.to_string().contains("line 1 column"), "{error}");
+    }
+    for readable in [r#"{"n":1e30}"#, r#"{"n":"\u00e9 \ud83d\ude00"}"#, r#""5 eggs, 7e""#] {
+        assert!(Payload::from_json(readable).unwrap().value().is_ok());
+    }
 }
