@@ -9,6 +9,7 @@ use crate::delivery::Delivery;
 use crate::entry::Entry;
 use crate::error::Result;
 use crate::publish::Receipt;
+use crate::runtime::Worker;
 use crate::sync::Arc;
 
 tokio::task_local! {
@@ -34,6 +35,8 @@ tokio::task_local! {
 pub struct Context {
     pub(crate) delivery: Arc<Delivery>,
     pub(crate) entry: Arc<Entry>,
+    /// What a blocking handler occupies.
+    pub(crate) worker: Option<Worker>,
 }
 
 impl Context {

@@ -150,11 +150,22 @@ impl Delivery {
         let lineage = self.lineage.descend(&self.event, Some(context.entry.id))?;
         let admission = Admission::nested(&self.bus)?;
         let (sender, receiver) = oneshot::channel();
-        Self::drive_one(
-            Self::new(event, lineage, self.outer.clone(), admission, Some(sender)),
-            Wait::Here,
-        )
-        .await;
+        let nested = Self::new(event, lineage, self.outer.clone(), admission, Some(sender));
+        let Some(worker) = &context.worker else {
+            return nested.report_in_time(receiver).await;
+        };
+        // The handlers it waits for may need a worker too.
+        worker.pause();
+        let report = nested.report_in_time(receiver).await;
+        worker.resume().await;
+        report
+    }
+
+    async fn report_in_time(
+        self: Arc<Self>,
+        receiver: oneshot::Receiver<PublishReport>,
+    ) -> Result<PublishReport> {
+        Self::drive_one(self, Wait::Here).await;
         match tokio::time::timeout(NESTED_WAIT_MAX, receiver).await {
             Ok(report) => report.map_err(|_| Error::cut_off()),
             Err(_) => {

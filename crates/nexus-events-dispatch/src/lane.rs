@@ -169,7 +169,7 @@ async fn serve(
     entry: &Arc<Entry>,
     jobs: &mut mpsc::Receiver<Job>,
     stop: &Notify,
-    workers: &Semaphore,
+    workers: &Arc<Semaphore>,
 ) {
     while let Some(job) = next(jobs, stop).await {
         handle(entry, job, workers).await;

@@ -11,18 +11,43 @@ use nexus_events_model::{HandlerOutcome, OutcomeStatus, Text};
 use serde_json::Value;
 use time::OffsetDateTime;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::context::{CURRENT, Context};
 use crate::delivery::{Delivery, Wait};
 use crate::entry::Entry;
 use crate::handler::{Called, HandlerResult, Mode};
-use crate::sync::Arc;
+use crate::sync::{Arc, Mutex};
 
 /// One event for one handler.
 pub(crate) struct Job {
     pub(crate) delivery: Arc<Delivery>,
     pub(crate) place: usize,
+}
+
+/// One of the bus's workers, occupied until every clone is dropped.
+#[derive(Clone)]
+pub(crate) struct Worker {
+    permit: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
+    workers: Arc<Semaphore>,
+}
+
+impl Worker {
+    async fn occupy(workers: Arc<Semaphore>) -> Self {
+        // The semaphore is never closed.
+        let permit = workers.clone().acquire_owned().await.ok();
+        Self { permit: Arc::new(Mutex::new(permit)), workers }
+    }
+
+    /// Lets others work until [`resume`](Self::resume).
+    pub(crate) fn pause(&self) {
+        drop(self.permit.lock().take());
+    }
+
+    pub(crate) async fn resume(&self) {
+        let permit = self.workers.clone().acquire_owned().await.ok();
+        *self.permit.lock() = permit;
+    }
 }
 
 /// Why a handler did not get to run.
@@ -53,17 +78,17 @@ impl Skip {
     }
 }
 
-async fn run_job(entry: &Arc<Entry>, job: &Job, workers: &Semaphore) -> bool {
+async fn run_job(entry: &Arc<Entry>, job: &Job, workers: &Arc<Semaphore>) -> bool {
     // Waiting for a worker is not running yet, so an unsubscribe need not wait for it.
     let worker = match entry.mode {
-        Mode::Blocking => workers.acquire().await.ok(),
+        Mode::Blocking => Some(Worker::occupy(workers.clone()).await),
         _ => None,
     };
     let Some(run) = entry.begin() else {
         return job.delivery.not_run(job.place, Skip::Unsubscribed);
     };
     let outcome = match worker {
-        Some(_) => run_blocking(&job.delivery, entry).await,
+        Some(worker) => run_blocking(&job.delivery, entry, worker).await,
         None => run_queued(&job.delivery, entry).await,
     };
     drop(run);
@@ -71,7 +96,7 @@ async fn run_job(entry: &Arc<Entry>, job: &Job, workers: &Semaphore) -> bool {
 }
 
 /// Handles an event from a queue.
-pub(crate) async fn handle(entry: &Arc<Entry>, job: Job, workers: &Semaphore) {
+pub(crate) async fn handle(entry: &Arc<Entry>, job: Job, workers: &Arc<Semaphore>) {
     if run_job(entry, &job, workers).await {
         Delivery::drive_one(job.delivery, Wait::Apart).await;
     }
@@ -122,7 +147,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> Text {
 }
 
 fn context(delivery: &Arc<Delivery>, entry: &Arc<Entry>) -> Context {
-    Context { delivery: delivery.clone(), entry: entry.clone() }
+    Context { delivery: delivery.clone(), entry: entry.clone(), worker: None }
 }
 
 /// Calls the handler with the context at hand for calls on a plain bus, panics contained.
@@ -155,9 +180,14 @@ async fn run_queued(delivery: &Arc<Delivery>, entry: &Arc<Entry>) -> HandlerOutc
     turn.end(result)
 }
 
-async fn run_blocking(delivery: &Arc<Delivery>, entry: &Arc<Entry>) -> HandlerOutcome {
+async fn run_blocking(
+    delivery: &Arc<Delivery>,
+    entry: &Arc<Entry>,
+    worker: Worker,
+) -> HandlerOutcome {
     let turn = Turn::begin(delivery, entry);
-    let (context, entry) = (context(delivery, entry), entry.clone());
+    let context = Context { worker: Some(worker), ..context(delivery, entry) };
+    let entry = entry.clone();
     let runtime = Handle::current();
     let thread = tokio::task::spawn_blocking(move || match call(&entry, &context)? {
         Called::Ready(result) => Ok(result),

@@ -198,3 +198,15 @@ async fn queued_events_are_handled_after_the_last_handle_of_the_bus_is_gone() {
     done.notified().await;
     assert_eq!(log.take(), ["ran"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_blocking_handler_that_waits_for_a_report_lends_its_worker() {
+    let bus = Bus::builder().max_workers(1).build().unwrap();
+    let asks = async |_: Event, context: nexus_events_dispatch::Context| {
+        context.publish_and_wait(event("b")).await.map(|report| assert!(report.is_success()))
+    };
+    bus.on("a", asks.mode(Mode::Blocking)).unwrap();
+    bus.on("b", (|_: &Event| {}).mode(Mode::Blocking)).unwrap();
+    let report = bus.publish_and_wait(event("a")).await.unwrap();
+    assert!(report.is_success(), "{report:?}");
+}
