@@ -7,7 +7,9 @@ pub(crate) fn nearest<'a>(
 ) -> Option<&'a str> {
     let close = known.into_iter().map(|name| (edits(wrong, name), name)).min()?;
     let allowed = 1 + close.1.len() / 4;
-    (close.0 <= allowed).then_some(close.1)
+    // One sign for another is no typing mistake.
+    let alike = close.0 < wrong.len().max(close.1.len());
+    (alike && close.0 <= allowed).then_some(close.1)
 }
 
 /// Levenshtein's distance, on at most 64 characters.
@@ -24,4 +26,18 @@ fn edits(a: &str, b: &str) -> usize {
         }
     }
     row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_alike_is_near() {
+        let known = ["event_type", "source", "<", "in"];
+        assert_eq!(nearest("event_typ", known), Some("event_type"));
+        assert_eq!(nearest("sorce", known), Some("source"));
+        assert_eq!(nearest("k", known), None);
+        assert_eq!(nearest("colour", known), None);
+    }
 }
