@@ -19,47 +19,64 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-const USAGE: &str = "\
-Usage: cargo xtask <command>
+/// A command: its name, how to use it, what it does.
+type Command = (&'static str, &'static str, fn(&[String]) -> Result<()>);
 
-  ci                             everything that must hold before a merge, in order
-  test [--quick] [-- ARGS]       doc tests, then all tests; ARGS go to cargo nextest
+const COMMANDS: [Command; 5] = [
+    (
+        "ci",
+        "  ci                             everything that must hold before a merge, in order\n",
+        ci::run,
+    ),
+    (
+        "test",
+        "  test [--quick] [-- ARGS]       doc tests, then all tests; ARGS go to cargo nextest
                                  --quick: only the tests, those that need a browser or Python skip
-  tidy                           what compilers do not check: layers, words, dead files
-  bench [BENCH] [--save NAME]    benchmarks; keep the medians in docs/benchmarks/NAME.json,
+",
+        test::run,
+    ),
+    (
+        "tidy",
+        "  tidy                           what compilers do not check: layers, words, dead files\n",
+        tidy::run,
+    ),
+    (
+        "bench",
+        "  bench [BENCH] [--save NAME]    benchmarks; keep the medians in docs/benchmarks/NAME.json,
         [--compare NAME]         print the ratio to medians kept before
-  readme                         run the commands of README.md in a clean clone
-";
-
-type Command = fn(&[String]) -> Result<()>;
-
-const COMMANDS: [(&str, Command); 5] = [
-    ("ci", ci::run),
-    ("test", test::run),
-    ("tidy", tidy::run),
-    ("bench", bench::run),
-    ("readme", readme::run),
+",
+        bench::run,
+    ),
+    (
+        "readme",
+        "  readme                         run the commands of README.md in a clean clone\n",
+        readme::run,
+    ),
 ];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let Some((name, args)) = args.split_first() else {
-        eprint!("{USAGE}");
+        eprint!("{}", usage());
         return ExitCode::from(2);
     };
     if matches!(name.as_str(), "help" | "--help" | "-h") {
-        print!("{USAGE}");
+        print!("{}", usage());
         return ExitCode::SUCCESS;
     }
-    let Some((_, command)) = COMMANDS.iter().find(|(known, _)| known == name) else {
-        let nearest = nearest::nearest(name, COMMANDS.map(|(known, _)| known));
-        eprintln!("xtask: unknown command `{name}`, did you mean `{nearest}`?\n\n{USAGE}");
+    let Some((_, usage_of, command)) = COMMANDS.iter().find(|(known, ..)| known == name) else {
+        let nearest = nearest::nearest(name, COMMANDS.map(|(known, ..)| known));
+        eprintln!("xtask: unknown command `{name}`, did you mean `{nearest}`?\n\n{}", usage());
         return ExitCode::from(2);
     };
+    if asks_for_help(args) {
+        print!("Usage: cargo xtask <command>\n\n{usage_of}");
+        return ExitCode::SUCCESS;
+    }
     match command(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is::<Usage>() => {
-            eprintln!("xtask {name}: {error}\n\n{USAGE}");
+            eprintln!("xtask {name}: {error}\n\n{}", usage());
             ExitCode::from(2)
         }
         Err(error) => {
@@ -67,6 +84,18 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// How to use every command.
+fn usage() -> String {
+    let commands: String = COMMANDS.map(|(_, usage, _)| usage).concat();
+    format!("Usage: cargo xtask <command>\n\n{commands}")
+}
+
+/// What follows `--` belongs to another program.
+fn asks_for_help(args: &[String]) -> bool {
+    let mut own = args.iter().take_while(|argument| *argument != "--");
+    own.any(|argument| matches!(argument.as_str(), "--help" | "-h"))
 }
 
 /// Arguments that make no sense; answered with the usage text and exit code 2.
@@ -91,4 +120,25 @@ fn no_arguments(args: &[String]) -> Result<()> {
 
 fn unknown_argument(argument: &str) -> anyhow::Error {
     Usage(format!("unknown argument `{argument}`")).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_is_asked_for_before_the_dashes() {
+        let asks = |args: &[&str]| {
+            asks_for_help(&args.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert!(asks(&["--help"]) && asks(&["--quick", "-h"]));
+        assert!(!asks(&[]) && !asks(&["--", "--help"]));
+    }
+
+    #[test]
+    fn each_usage_starts_with_its_command() {
+        for (name, usage, _) in COMMANDS {
+            assert!(usage.starts_with(&format!("  {name} ")) && usage.ends_with('\n'), "{usage}");
+        }
+    }
 }

@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn a_typing_mistake_finds_its_command() {
-        let known = crate::COMMANDS.map(|(name, _)| name);
+        let known = crate::COMMANDS.map(|(name, ..)| name);
         for (typed, meant) in [
             ("tset", "test"),
             ("benhc", "bench"),

@@ -97,7 +97,11 @@ mod tests {
     const LINTS: &str = "\n[lints]\nworkspace = true\n";
 
     fn package(name: &str, normal: &[&str], dev: &[&str]) -> Package {
-        let dependency = |name: &&str, dev| Dependency { name: (*name).to_owned(), dev };
+        let dependency = |name: &&str, dev| Dependency {
+            name: (*name).to_owned(),
+            code_name: name.replace('-', "_"),
+            dev,
+        };
         let dependencies = normal
             .iter()
             .map(|n| dependency(n, false))

@@ -2,11 +2,13 @@
 //!
 //! Each check is a function from what was read to the problems it found, in a file of its own.
 
+mod allowed;
 mod dead;
 mod foreign;
 mod items;
 mod layers;
 mod mask;
+mod members;
 mod packages;
 mod prose;
 mod rules;
@@ -19,6 +21,7 @@ use std::fmt;
 
 use anyhow::{Context, Result, bail};
 
+use self::allowed::Allowed;
 use self::packages::Package;
 use self::source::Source;
 use crate::repo;
@@ -68,12 +71,14 @@ fn check(sources: &[Source], packages: &[Package]) -> Result<BTreeSet<Problem>> 
     let mut problems = BTreeSet::new();
     for source in sources {
         problems.extend(rules::check(source));
-        problems.extend(foreign::check(source));
         problems.extend(prose::check(source));
     }
     problems.extend(layers::check(packages));
     problems.extend(dead::check(sources, packages));
-    problems.extend(words::check(sources));
+    let mut allowed = Allowed::of(sources);
+    problems.extend(words::check(sources, &mut allowed));
+    problems.extend(foreign::check(sources, packages, &mut allowed));
+    problems.extend(allowed.problems());
     problems.extend(weight::check(packages)?);
     Ok(problems)
 }

@@ -20,6 +20,8 @@ pub(super) struct Package {
 #[derive(Debug)]
 pub(super) struct Dependency {
     pub(super) name: String,
+    /// What code calls it.
+    pub(super) code_name: String,
     /// For tests only.
     pub(super) dev: bool,
 }
@@ -57,7 +59,9 @@ pub(super) fn read() -> Result<Vec<Package>> {
         let mut dependencies = Vec::new();
         for dependency in list(&package["dependencies"])? {
             let dev = dependency["kind"] == "dev";
-            dependencies.push(Dependency { name: text(&dependency["name"])?.to_owned(), dev });
+            let name = text(&dependency["name"])?.to_owned();
+            let code_name = dependency["rename"].as_str().unwrap_or(&name).replace('-', "_");
+            dependencies.push(Dependency { name, code_name, dev });
         }
         let roots = list(&package["targets"])?
             .iter()

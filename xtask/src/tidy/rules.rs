@@ -88,9 +88,13 @@ pub(super) fn check(source: &Source) -> Vec<Problem> {
     };
     for rule in &RULES {
         for word in rule.words {
+            let renamed = renamed(source, word);
             let lines = source
                 .lines()
-                .filter(|(_, code)| find_words(code, word).is_some())
+                .filter(|(_, code)| {
+                    find_words(code, word).is_some()
+                        || renamed.iter().any(|word| find_words(code, word).is_some())
+                })
                 .map(|(line, _)| line);
             let imports =
                 source.imports.iter().filter(|import| find_words(&import.path, word).is_some());
@@ -108,6 +112,20 @@ pub(super) fn check(source: &Source) -> Vec<Problem> {
         problems.push(Problem::new(&source.path, LINES_MAX + 1, what));
     }
     problems
+}
+
+/// What this file may write instead: `T::now` after `use std::time::SystemTime as T`.
+fn renamed(source: &Source, word: &str) -> Vec<String> {
+    let mut renamed = Vec::new();
+    for (at, _) in word.match_indices("::") {
+        let (first, rest) = word.split_at(at);
+        let tail = format!("::{first}");
+        let meant = source.imports.iter().filter(|import| {
+            import.name != first && (import.path == first || import.path.ends_with(&tail))
+        });
+        renamed.extend(meant.map(|import| format!("{}{rest}", import.name)));
+    }
+    renamed
 }
 
 /// The server is configured from outside; the store opens its own file, at a path it is given.
@@ -146,6 +164,14 @@ mod tests {
         check_lines("crates/nexus-events/tests/it/main.rs", text, &[2, 3]);
         check_lines("crates/nexus-events-dispatch/src/clock.rs", text, &[]);
         check_lines("xtask/src/bench.rs", text, &[]);
+    }
+
+    #[test]
+    fn a_new_name_hides_nothing() {
+        check_lines(DISPATCH, "use std::time::SystemTime as T;\nfn a() { T::now() }", &[2]);
+        check_lines(DISPATCH, "use std::{env as e, time::SystemTime as T};\ne::var(T)", &[2]);
+        check_lines(DISPATCH, "use std as s;\ns::sync::Mutex::new(a)", &[2]);
+        check_lines(DISPATCH, "use tokio::time::Instant as T;\nfn a() { T::now() }", &[]);
     }
 
     #[test]

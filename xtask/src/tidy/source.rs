@@ -22,7 +22,7 @@ pub(super) struct Import {
     pub(super) line: usize,
     /// From the crate down: `std::sync::Mutex`.
     pub(super) path: String,
-    /// What it is called in this file.
+    /// What it is called in this file; `*` for everything.
     pub(super) name: String,
 }
 
@@ -108,7 +108,8 @@ fn item_length(code: &str) -> usize {
     code.len()
 }
 
-fn line_of(text: &str, at: usize) -> usize {
+/// Counted from 1.
+pub(super) fn line_of(text: &str, at: usize) -> usize {
     text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1
 }
 
