@@ -20,7 +20,7 @@ const URL_DEFAULT: &str = "http://127.0.0.1:7878";
 /// assert!(Cli::try_parse_from(["nexus", "demo", "--max"]).is_ok());
 /// ```
 #[derive(Debug, Parser)]
-#[command(name = "nexus", version)]
+#[command(name = "nexus", version, long_about = None)]
 pub struct Cli {
     /// More of what goes on, on stderr (-vv for all)
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
@@ -59,16 +59,16 @@ impl Cli {
 /// How a server is set up.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
-    /// Address to listen on
+    /// Address to listen on; the port is 7878 unless it is named here or with --port
     #[arg(long, env = "NEXUS_BIND", default_value = BIND_DEFAULT, value_name = "ADDRESS:PORT")]
     pub(crate) bind: String,
     /// Port to listen on, instead of the one in --bind; 0 for any free one
     #[arg(long, env = "NEXUS_PORT")]
     pub(crate) port: Option<u16>,
-    /// Recent events kept in memory
+    /// Recent events kept in memory: 0 to 1000000, also bounded by 16 MiB
     #[arg(long, env = "NEXUS_HISTORY", default_value_t = nexus_events_dispatch::limits::HISTORY_EVENTS_DEFAULT)]
     pub(crate) history: usize,
-    /// Blocking handlers that run at the same time
+    /// Blocking handlers that run at the same time: 1 to 1024
     #[arg(long, env = "NEXUS_WORKERS", default_value_t = nexus_events_dispatch::limits::WORKERS_DEFAULT)]
     pub(crate) workers: usize,
 }
@@ -139,8 +139,8 @@ pub(crate) struct TailArgs {
     /// How an event is written
     #[arg(short, long, value_enum, default_value_t = Format::Line)]
     pub(crate) output: Format,
-    /// End after so many events
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    /// End after so many events, at least 1
+    #[arg(long, value_name = "N", value_parser = number_of_events)]
     pub(crate) count: Option<u64>,
     /// Server to listen to
     #[arg(long, env = "NEXUS_URL", default_value = URL_DEFAULT)]
@@ -163,6 +163,13 @@ fn speed(text: &str) -> Result<f64, String> {
     }
 }
 
+fn number_of_events(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(number @ 1..) => Ok(number),
+        _ => Err("write a number from 1 on; leave it out to go on for ever".to_owned()),
+    }
+}
+
 fn expectation(text: &str) -> Result<(String, u64), String> {
     let parts = text.split_once('=').and_then(|(name, number)| Some((name, number.parse().ok()?)));
     parts
@@ -179,6 +186,32 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_is_for_people() {
+        let mut command = Cli::command();
+        command.build();
+        let helps = |command: &mut clap::Command| {
+            [command.render_help().to_string(), command.render_long_help().to_string()]
+        };
+        let mut texts = helps(&mut command).to_vec();
+        command.get_subcommands_mut().for_each(|command| texts.extend(helps(command)));
+        assert_eq!(texts.len(), 2 * 6, "those of the program, its four commands and `help`");
+        for text in texts {
+            assert!(!text.contains("```") && !text.contains("use clap"), "{text}");
+        }
+        let serve = command.find_subcommand_mut("serve").unwrap().render_help().to_string();
+        assert!(serve.contains(&format!("1 to {}", crate::limits::WORKERS_MAX)), "{serve}");
+        assert!(serve.contains(&format!("0 to {}", commands::serve::HISTORY_MAX)), "{serve}");
+    }
+
+    #[test]
+    fn a_number_of_events_is_at_least_one() {
+        assert_eq!(number_of_events("1"), Ok(1));
+        for wrong in ["0", "-1", "all", "1.5"] {
+            assert!(number_of_events(wrong).unwrap_err().contains("from 1 on"), "{wrong}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 
 use crate::cli::ServeArgs;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::limits::WORKERS_MAX;
 
 /// How many ports after the default one are tried when it is taken.
 const PORTS_TRIED: u16 = 20;
@@ -21,11 +22,15 @@ pub(crate) struct ServeConfig {
 
 impl ServeConfig {
     pub(crate) fn new(args: &ServeArgs) -> Outcome<Self> {
-        let bus = Bus::builder().history(args.history).max_workers(args.workers).build().map_err(
-            |error| {
-                Failure::new(Exit::Usage, error.to_string().replace("max_workers", "--workers"))
-            },
-        )?;
+        if !(1..=WORKERS_MAX).contains(&args.workers) {
+            let message = format!("--workers is 1 to {WORKERS_MAX}, not {}", args.workers);
+            return Err(Failure::new(Exit::Usage, message));
+        }
+        let bus = Bus::builder()
+            .history(args.history)
+            .max_workers(args.workers)
+            .build()
+            .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
         Ok(Self { address: address(&args.bind, args.port)?, bus })
     }
 }

@@ -81,9 +81,36 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 impl fmt::Display for Failure {
     /// The error and its causes, on one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#}", self.error)
+        let mut text = String::new();
+        for cause in self.error.chain().map(ToString::to_string) {
+            // Many errors already tell the cause that they name as theirs.
+            if text.is_empty() {
+                text = cause;
+            } else if !text.contains(&cause) {
+                text.push_str(": ");
+                text.push_str(&cause);
+            }
+        }
+        f.write_str(&text)
     }
 }
 
 /// The result of a command.
 pub(crate) type Outcome<T = Exit> = Result<T, Failure>;
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn each_cause_is_told_once() {
+        let cause = || serde_json::from_str::<bool>("no").unwrap_err();
+        let told = anyhow::Error::from(cause()).context(format!("not JSON: {}", cause()));
+        let failure = Failure::from(Err::<(), _>(told).context("line 2").unwrap_err());
+        assert_eq!(failure.to_string(), format!("line 2: not JSON: {}", cause()));
+        let failure = Failure::from(anyhow::Error::from(cause()).context("line 2"));
+        assert_eq!(failure.to_string(), format!("line 2: {}", cause()));
+    }
+}

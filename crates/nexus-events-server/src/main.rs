@@ -4,13 +4,21 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+use nexus_events_server::limits::WORKERS_MAX;
 use nexus_events_server::{Cli, Exit};
 use tracing::Level;
+
+/// Threads beside those of blocking handlers: names are looked up on them, files are read.
+const OTHER_BLOCKING_THREADS: usize = 64;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     log_to_stderr(cli.verbose);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(WORKERS_MAX + OTHER_BLOCKING_THREADS)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return fail(Exit::Failed, &format!("cannot start: {error}")),
     };

@@ -29,10 +29,22 @@ pub(crate) fn note(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
+/// Columns of a terminal that does not tell.
+const COLUMNS_DEFAULT: usize = 80;
+
 /// Replaces the line that the cursor of a terminal is on.
 pub(crate) fn status(text: &str) {
+    let columns = terminal_size::terminal_size_of(std::io::stderr())
+        .map_or(COLUMNS_DEFAULT, |(width, _)| width.0.into());
     let mut err = std::io::stderr().lock();
-    let _ = write!(err, "\r\x1b[2K{text}").and_then(|()| err.flush());
+    let _ = write!(err, "\r\x1b[2K{}", fitting(text, columns)).and_then(|()| err.flush());
+}
+
+/// What of a line fits into one row. The last column stays free: some terminals go on to the next
+/// row as soon as it is taken.
+fn fitting(text: &str, columns: usize) -> &str {
+    let end = text.char_indices().nth(columns.saturating_sub(1));
+    end.map_or(text, |(end, _)| &text[..end])
 }
 
 /// 11694 as `11,694`.
@@ -61,6 +73,14 @@ mod tests {
     fn numbers_are_grouped_by_thousands() {
         let texts = [0, 999, 1_000, 11_694, 1_234_567].map(grouped);
         assert_eq!(texts, ["0", "999", "1,000", "11,694", "1,234,567"]);
+    }
+
+    #[test]
+    fn a_status_stays_in_its_row() {
+        let cases = [("12345", 6, "12345"), ("12345", 5, "1234"), ("é…x", 3, "é…"), ("x", 0, "")];
+        for (text, columns, expected) in cases {
+            assert_eq!(fitting(text, columns), expected);
+        }
     }
 
     #[test]

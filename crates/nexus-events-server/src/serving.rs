@@ -1,47 +1,57 @@
 //! A running server: a socket, the connections on it, and how they end.
 
+mod accept;
+mod connection;
+mod refusal;
+
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::serve::Listener;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::http;
-use crate::limits::{CONNECTIONS_MAX, SHUTDOWN_DEADLINE};
+use crate::limits::{CONNECTIONS_MAX, HEADERS_WAIT_MAX, SHUTDOWN_DEADLINE};
 use crate::wire::App;
 
-/// How long accepting rests when the machine has no room for another connection.
-const ACCEPT_REST: Duration = Duration::from_millis(100);
+/// How many connections, and how long they may say nothing.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    connections: usize,
+    headers_wait: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { connections: CONNECTIONS_MAX, headers_wait: HEADERS_WAIT_MAX }
+    }
+}
 
 /// A server that runs until it is stopped.
 #[derive(Debug)]
 pub(crate) struct Serving {
     pub(crate) address: SocketAddr,
     app: App,
-    stop: oneshot::Sender<()>,
-    connections: JoinHandle<std::io::Result<()>>,
+    stop: watch::Sender<bool>,
+    connections: JoinHandle<()>,
 }
 
 impl Serving {
     pub(crate) fn start(app: App, socket: TcpListener) -> std::io::Result<Self> {
+        Self::start_bounded(app, socket, Bounds::default())
+    }
+
+    fn start_bounded(app: App, socket: TcpListener, bounds: Bounds) -> std::io::Result<Self> {
         let address = socket.local_addr()?;
         let mut router = app.router();
         if address.ip().is_loopback() {
             router = http::guard::for_this_machine_only(router);
         }
-        let socket = Bounded { socket, permits: Arc::new(Semaphore::new(CONNECTIONS_MAX)) };
-        let (stop, stopped) = oneshot::channel();
-        let serve = axum::serve(socket, router).with_graceful_shutdown(async {
-            let _ = stopped.await;
-        });
-        let connections = tokio::spawn(serve.into_future());
-        Ok(Self { address, app, stop, connections })
+        let stop = watch::Sender::new(false);
+        let connections = accept::connections(socket, router, bounds, stop.subscribe());
+        Ok(Self { address, app, stop, connections: tokio::spawn(connections) })
     }
 
     /// Where a browser finds it.
@@ -56,102 +66,21 @@ impl Serving {
         format!("http://{address}")
     }
 
-    /// Accepts nothing more, lets requests, queues and clients drain, then stops. Whether all
-    /// got through.
+    /// Accepts nothing more, lets requests, queues and clients drain, then stops, all within
+    /// [`SHUTDOWN_DEADLINE`]. Whether all got through.
     pub(crate) async fn stop(self) -> bool {
-        let Self { app, stop, connections, .. } = self;
-        // The other end is gone only when serving has ended by itself.
-        let _ = stop.send(());
-        let drain = async {
-            let report = app.shutdown(SHUTDOWN_DEADLINE).await;
-            let _ = connections.await;
-            report.is_clean()
-        };
-        tokio::time::timeout(SHUTDOWN_DEADLINE * 2, drain).await.unwrap_or(false)
+        let Self { app, stop, mut connections, .. } = self;
+        let end = Instant::now() + SHUTDOWN_DEADLINE;
+        stop.send_replace(true);
+        // The last tenth is for the answers to requests whose handlers were cut off.
+        let drain = app.shutdown(SHUTDOWN_DEADLINE * 9 / 10);
+        let drained = tokio::time::timeout_at(end, drain).await;
+        let answered = tokio::time::timeout_at(end, &mut connections).await.is_ok();
+        // Ends those that are left.
+        connections.abort();
+        drained.is_ok_and(|report| report.is_clean()) && answered
     }
 }
 
-/// A socket that accepts no more connections than it has permits.
-struct Bounded {
-    socket: TcpListener,
-    permits: Arc<Semaphore>,
-}
-
-impl Listener for Bounded {
-    type Io = Permitted;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Permitted, SocketAddr) {
-        let permit =
-            self.permits.clone().acquire_owned().await.expect("the semaphore is never closed");
-        loop {
-            match self.socket.accept().await {
-                Ok((stream, address)) => {
-                    // Small answers go out at once; without it they are only slower.
-                    let _ = stream.set_nodelay(true);
-                    return (Permitted { stream, _permit: permit }, address);
-                }
-                Err(error) => {
-                    tracing::warn!("cannot accept a connection: {error}");
-                    tokio::time::sleep(ACCEPT_REST).await;
-                }
-            }
-        }
-    }
-
-    fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        self.socket.local_addr()
-    }
-}
-
-/// A connection, with its place among those that may be open.
-struct Permitted {
-    stream: TcpStream,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl AsyncRead for Permitted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Permitted {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffers: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, buffers)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-}
+#[cfg(test)]
+mod tests;

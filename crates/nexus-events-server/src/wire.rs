@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use nexus_events_dispatch::{Bus, ShutdownReport};
 use nexus_events_stream::{StreamOptions, Streamer};
+use tokio::sync::watch;
 
 use crate::http;
 
@@ -29,7 +29,7 @@ struct Inner {
     bus: Bus,
     streamer: Streamer,
     started: Instant,
-    stopping: AtomicBool,
+    stopping: watch::Sender<bool>,
 }
 
 impl App {
@@ -43,7 +43,7 @@ impl App {
             bus,
             streamer,
             started: Instant::now(),
-            stopping: AtomicBool::new(false),
+            stopping: watch::Sender::new(false),
         })))
     }
 
@@ -62,7 +62,12 @@ impl App {
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
-        self.0.stopping.load(Ordering::Relaxed)
+        *self.0.stopping.borrow()
+    }
+
+    /// Turns true when the server stops.
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.0.stopping.subscribe()
     }
 
     /// The HTTP routes: `/events`, `/stats`, `/healthz`, `/ws` and the console.
@@ -70,11 +75,13 @@ impl App {
         http::router(self)
     }
 
-    /// Closes the intake, lets queues and clients drain until the deadline, then stops both.
+    /// Closes the intake, lets queues and clients drain until the deadline, then stops both. A
+    /// fifth of the time, and what the queues leave of theirs, is for the clients.
     pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
-        self.0.stopping.store(true, Ordering::Relaxed);
-        let report = self.0.bus.shutdown(deadline).await;
-        self.0.streamer.shutdown(deadline).await;
+        let begun = tokio::time::Instant::now();
+        self.0.stopping.send_replace(true);
+        let report = self.0.bus.shutdown(deadline * 4 / 5).await;
+        self.0.streamer.shutdown(deadline.saturating_sub(begun.elapsed())).await;
         report
     }
 }

@@ -1,11 +1,10 @@
-//! The door: `GET /ws`.
+//! The door: `GET /ws`, or wherever a program lets clients in.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -18,7 +17,7 @@ use crate::stats::Refusal;
 use crate::streamer::Streamer;
 
 impl Streamer {
-    /// The route `GET /ws`, to be served alone or merged into other routes.
+    /// The routes `GET /ws` and `GET /ws/`, to be served alone or merged into other routes.
     ///
     /// Set `TCP_NODELAY` on the sockets: without it an event may wait 40 ms for the one before.
     ///
@@ -33,7 +32,37 @@ impl Streamer {
     /// # Ok(()) }
     /// ```
     pub fn router(&self) -> Router {
-        Router::new().route("/ws", get(open)).with_state(self.clone())
+        let open =
+            async |State(streamer): State<Self>, request: Request| streamer.open(request).await;
+        Router::new().route("/ws", get(open)).route("/ws/", get(open)).with_state(self.clone())
+    }
+
+    async fn open(&self, request: Request) -> Response {
+        let (mut parts, _) = request.into_parts();
+        match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
+            Ok(upgrade) => self.upgrade(upgrade, &parts.headers, &parts.uri),
+            Err(rejection) => rejection.into_response(),
+        }
+    }
+
+    fn upgrade(&self, upgrade: WebSocketUpgrade, headers: &HeaderMap, uri: &Uri) -> Response {
+        let place = match self.admit(headers, uri) {
+            Ok(place) => place,
+            Err((refusal, status, message)) => {
+                self.shared.counters.refused(refusal);
+                return refused(status, message);
+            }
+        };
+        let inbound = self.shared.options.inbound_bytes;
+        let streamer = self.clone();
+        upgrade
+            .read_buffer_size(READ_BUFFER_BYTES)
+            .write_buffer_size(WRITE_BUFFER_BYTES)
+            // One message may come on top of what did not go out.
+            .max_write_buffer_size(2 * WRITE_BUFFER_BYTES + 2 * MESSAGE_BYTES_MAX)
+            .max_message_size(inbound)
+            .max_frame_size(inbound)
+            .on_upgrade(|socket| streamer.serve(socket, place))
     }
 
     /// A place for one more connection, or the answer that there is none.
@@ -76,35 +105,11 @@ impl Streamer {
     }
 }
 
-async fn open(
-    State(streamer): State<Streamer>,
-    uri: Uri,
-    headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Response {
-    let upgrade = match upgrade {
-        Ok(upgrade) => upgrade,
-        Err(rejection) => return rejection.into_response(),
-    };
-    let place = match streamer.admit(&headers, &uri) {
-        Ok(place) => place,
-        Err((refusal, status, message)) => {
-            streamer.shared.counters.refused(refusal);
-            let mut response = (status, message).into_response();
-            if status == StatusCode::SERVICE_UNAVAILABLE {
-                let seconds = header::HeaderValue::from_static("5");
-                response.headers_mut().insert(header::RETRY_AFTER, seconds);
-            }
-            return response;
-        }
-    };
-    let inbound = streamer.shared.options.inbound_bytes;
-    upgrade
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES)
-        // One message may come on top of what did not go out.
-        .max_write_buffer_size(2 * WRITE_BUFFER_BYTES + 2 * MESSAGE_BYTES_MAX)
-        .max_message_size(inbound)
-        .max_frame_size(inbound)
-        .on_upgrade(|socket| streamer.serve(socket, place))
+fn refused(status: StatusCode, message: String) -> Response {
+    let mut response = (status, message).into_response();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        let seconds = header::HeaderValue::from_static("5");
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    }
+    response
 }

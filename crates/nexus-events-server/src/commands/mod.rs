@@ -6,3 +6,4 @@ pub(crate) mod tail;
 
 mod client;
 mod payload;
+mod subscription;

@@ -46,6 +46,10 @@ fn refused(status: u16, text: &str) -> Failure {
     let error = &answer["error"];
     let exit = if matches!(status, 400 | 413 | 415) { Exit::Rejected } else { Exit::Failed };
     match (error["message"].as_str(), error["help"].as_str()) {
+        // What an event type is, the message says already.
+        (Some(message), _) if error["code"] == "invalid_event_type" => {
+            Failure::new(exit, plain(message))
+        }
         (Some(message), Some(help)) => {
             Failure::new(exit, format!("{}; {}", plain(message), plain(help)))
         }
@@ -64,6 +68,8 @@ async fn many(server: &Server, args: &PublishArgs) -> Outcome {
         let message = "events from standard input carry their own fields; leave the payload and --source, --priority, --user-id, --session-id and --correlation-id out";
         return Err(Failure::new(Exit::Usage, message));
     }
+    // Told at once, not when the first line has come.
+    drop(server.connect().await?);
     let mut lines = standard_input();
     let mut batch = Vec::new();
     let mut progress = Progress::new();
@@ -73,6 +79,10 @@ async fn many(server: &Server, args: &PublishArgs) -> Outcome {
         progress.show();
     }
     progress.end();
+    if progress.accepted + progress.rejected == 0 {
+        let message = "standard input has no event; write one JSON object a line";
+        return Err(Failure::new(Exit::Usage, message));
+    }
     let totals = json!({"accepted": progress.accepted, "rejected": progress.rejected});
     output::print(&format!("{totals}\n"))?;
     Ok(if progress.rejected == 0 { Exit::Done } else { Exit::Rejected })

@@ -1,5 +1,7 @@
 //! `nexus serve`: a server until it is told to stop.
 
+use std::net::IpAddr;
+
 use crate::cli::ServeArgs;
 use crate::config::{self, ServeConfig};
 use crate::exit::{Exit, Failure, Outcome};
@@ -8,7 +10,15 @@ use crate::serving::Serving;
 use crate::signals::Signals;
 use crate::wire::App;
 
-pub(crate) async fn run(args: ServeArgs) -> Outcome {
+/// Most recent events that may be asked for.
+pub(crate) const HISTORY_MAX: usize = 1_000_000;
+
+pub(crate) async fn run(mut args: ServeArgs) -> Outcome {
+    if args.history > HISTORY_MAX {
+        let message = format!("--history is 0 to {HISTORY_MAX}, not {}", args.history);
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    args.bind = with_port(&args.bind);
     let config = ServeConfig::new(&args)?;
     let mut signals = Signals::new()?;
     let socket = config::listen(config.address).await?;
@@ -30,6 +40,17 @@ pub(crate) async fn run(args: ServeArgs) -> Outcome {
     }
 }
 
+/// An address without a port gets the default one.
+fn with_port(bind: &str) -> String {
+    let port = crate::demo::PORT_DEFAULT;
+    match bind.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+        Ok(IpAddr::V6(ip)) => format!("[{ip}]:{port}"),
+        Ok(ip) => format!("{ip}:{port}"),
+        Err(_) if bind == "localhost" => format!("{bind}:{port}"),
+        Err(_) => bind.to_owned(),
+    }
+}
+
 fn where_to_look(url: &str) -> String {
     format!(
         "Nexus events {}\n\n{}\nCtrl-C stops it.\n",
@@ -46,15 +67,64 @@ pub(crate) fn pointers(url: &str, pattern: &str, event: &str) -> String {
     };
     format!(
         "  console  {url}/\n  publish  curl -s {url}/events -d '{event}'\n  tail     {} tail '{pattern}'{option}\n  stats    curl -s {url}/stats\n",
-        program()
+        program(std::env::args().next())
     )
 }
 
 /// The name that this program was started by, so that the lines work where it was started.
-fn program() -> String {
-    let name = std::env::args().next();
-    let can_be_pasted = |name: &String| {
-        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "/._-\\:".contains(c))
-    };
-    name.filter(can_be_pasted).unwrap_or_else(|| "nexus".to_owned())
+fn program(name: Option<String>) -> String {
+    let name = name.filter(|name| !name.is_empty() && !name.contains(char::is_control));
+    let name = name.unwrap_or_else(|| "nexus".to_owned());
+    let plain = if cfg!(windows) { "/._-:\\" } else { "/._-" };
+    if name.chars().all(|c| c.is_ascii_alphanumeric() || plain.contains(c)) {
+        return name;
+    }
+    match cfg!(windows) {
+        true => format!("\"{name}\""),
+        false => format!("'{}'", name.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_without_a_port_gets_the_default_one() {
+        for (given, expected) in [
+            ("localhost", "localhost:7878"),
+            ("127.0.0.1", "127.0.0.1:7878"),
+            ("::1", "[::1]:7878"),
+            ("[::1]", "[::1]:7878"),
+            ("localhost:80", "localhost:80"),
+            ("0.0.0.0:0", "0.0.0.0:0"),
+            ("over there", "over there"),
+        ] {
+            assert_eq!(with_port(given), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_history_that_is_too_long_is_wrong_usage() {
+        use clap::Parser;
+        let cli = crate::Cli::parse_from(["nexus", "serve", "--history", "1000001"]);
+        let failure = cli.run().await.unwrap_err();
+        assert_eq!(failure.exit(), Exit::Usage);
+        assert_eq!(failure.to_string(), "--history is 0 to 1000000, not 1000001");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_name_of_the_program_can_be_pasted() {
+        for (name, expected) in [
+            (Some("./target/debug/nexus"), "./target/debug/nexus"),
+            (Some("/My Tools/nexus"), "'/My Tools/nexus'"),
+            (Some("/it's/nexus"), r"'/it'\''s/nexus'"),
+            (Some("/a\nb/nexus"), "nexus"),
+            (Some(""), "nexus"),
+            (None, "nexus"),
+        ] {
+            assert_eq!(program(name.map(str::to_owned)), expected);
+        }
+    }
 }

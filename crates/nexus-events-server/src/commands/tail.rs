@@ -1,51 +1,41 @@
 //! `nexus tail`: events as they are published.
 
-use std::time::Duration;
-
-use futures_util::{SinkExt, StreamExt};
 use nexus_events_model::{Event, EventBuilder, Filter, Pattern, UnknownFields};
-use serde::Deserialize;
-use serde_json::json;
-use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
 use time::macros::format_description;
-use tokio::net::TcpStream;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
 
 use crate::cli::{Format, TailArgs};
 use crate::commands::client::Server;
+use crate::commands::subscription::{Retry, Subscription, event_of};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{self, plain};
 
-/// How long a server may take to confirm the subscription.
-const SUBSCRIBE_WAIT_MAX: Duration = Duration::from_secs(10);
-
-type Socket = WebSocketStream<TcpStream>;
-
-/// A frame of the server, as far as it is read here.
-#[derive(Deserialize)]
-struct Frame<'a> {
-    r#type: String,
-    #[serde(borrow, default)]
-    event: Option<&'a RawValue>,
-    #[serde(default)]
-    message: Option<String>,
-}
-
 pub(crate) async fn run(args: TailArgs) -> Outcome {
     let pattern = Pattern::new(args.pattern.clone()).map_err(|error| usage(&error.to_string()))?;
-    let filter = args.filter.as_deref().map(filter).transpose()?;
+    let selection = args.filter.as_deref().map(selection).transpose()?.unwrap_or_default();
     let server = Server::new(&args.url)?;
-    let mut socket = open(&server).await?;
-    subscribe(&mut socket, &pattern).await?;
+    let request = request(&pattern, &selection.fields);
+    let mut subscription = Subscription::open(&server, &request).await?;
 
+    let mut retry = Retry::default();
     let colours = output::colours(&std::io::stdout());
     let mut left = args.count;
     while left != Some(0) {
-        let text = next_frame(&mut socket).await?;
+        let text = match subscription.text().await {
+            Ok(text) => text,
+            Err(lost) if lost.may_return => {
+                output::note(&format!("nexus: {lost}; connecting again"));
+                subscription.close().await;
+                subscription = retry.open(&server, &request).await?;
+                output::note("nexus: connected again; missed events published in between");
+                continue;
+            }
+            Err(lost) => return Err(lost.into_failure()),
+        };
         let Some(raw) = event_of(&text)? else { continue };
+        retry.reset();
         let event = EventBuilder::from_json_lenient(raw.get())?.build()?;
-        if filter.as_ref().is_some_and(|filter| !filter.matches(&event)) {
+        if selection.filter.as_ref().is_some_and(|filter| !filter.matches(&event)) {
             continue;
         }
         let line = match args.output {
@@ -57,8 +47,7 @@ pub(crate) async fn run(args: TailArgs) -> Outcome {
         }
         left = left.map(|left| left - 1);
     }
-    // The server notices an end without a farewell, too.
-    let _ = socket.close(None).await;
+    subscription.close().await;
     Ok(Exit::Done)
 }
 
@@ -66,91 +55,34 @@ fn usage(message: &str) -> Failure {
     Failure::new(Exit::Usage, message.to_owned())
 }
 
+/// What is shown of the events that match the pattern.
+#[derive(Debug, Default)]
+struct Selection {
+    /// Fields and their values: the server sends nothing else.
+    fields: Map<String, Value>,
+    /// An expression, which only this side understands.
+    filter: Option<Filter>,
+}
+
 /// `source=shop` as a field and its value, anything else as an expression.
-fn filter(text: &str) -> Outcome<Filter> {
+fn selection(text: &str) -> Outcome<Selection> {
+    let wrong = |error| usage(&format!("--filter `{text}`: {error}"));
     let field = text.split_once('=').filter(|(name, value)| {
         let name_only = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'));
         name_only && !name.is_empty() && !value.starts_with('=')
     });
-    let parsed = match field {
-        Some((name, value)) => {
-            let fields = serde_json::Map::from_iter([(name.to_owned(), value.into())]);
-            Filter::from_fields(&fields, UnknownFields::Reject)
-        }
-        None => Filter::parse(text),
+    let Some((name, value)) = field else {
+        let filter = Some(Filter::parse(text).map_err(wrong)?);
+        return Ok(Selection { filter, ..Selection::default() });
     };
-    parsed.map_err(|error| usage(&format!("--filter `{text}`: {error}")))
+    let fields = Map::from_iter([(name.to_owned(), value.into())]);
+    // A server ignores fields that it does not know; here they are a mistake.
+    Filter::from_fields(&fields, UnknownFields::Reject).map_err(wrong)?;
+    Ok(Selection { fields, filter: None })
 }
 
-async fn open(server: &Server) -> Outcome<Socket> {
-    let stream = server.connect().await?;
-    let handshake = tokio_tungstenite::client_async(server.socket_url(), stream);
-    match tokio::time::timeout(SUBSCRIBE_WAIT_MAX, handshake).await {
-        Ok(Ok((socket, _))) => Ok(socket),
-        Ok(Err(error)) => {
-            let message =
-                format!("{} is no WebSocket of Nexus events: {error}", server.socket_url());
-            Err(Failure::new(Exit::Unreachable, message))
-        }
-        Err(_) => {
-            Err(Failure::new(Exit::Unreachable, format!("{} does not answer", server.socket_url())))
-        }
-    }
-}
-
-async fn subscribe(socket: &mut Socket, pattern: &Pattern) -> Outcome<()> {
-    let request = json!({"type": "subscribe", "event_types": [pattern.as_str()], "filters": {}});
-    socket.send(Message::text(request.to_string())).await?;
-    let confirmed = async {
-        loop {
-            let text = next_frame(socket).await?;
-            let frame: Frame<'_> = serde_json::from_str(&text)?;
-            match &*frame.r#type {
-                "subscription_created" => return Ok(()),
-                "error" => return Err(refused(&frame)),
-                _ => {}
-            }
-        }
-    };
-    let late = |_| Failure::new(Exit::Unreachable, "the server does not confirm the subscription");
-    tokio::time::timeout(SUBSCRIBE_WAIT_MAX, confirmed).await.map_err(late)?
-}
-
-fn refused(frame: &Frame<'_>) -> Failure {
-    let message = frame.message.as_deref().unwrap_or("the server refused, without a reason");
-    Failure::new(Exit::Rejected, plain(message))
-}
-
-async fn next_frame(socket: &mut Socket) -> Outcome<String> {
-    loop {
-        match socket.next().await {
-            Some(Ok(Message::Text(text))) => return Ok(text.as_str().to_owned()),
-            Some(Ok(Message::Close(Some(frame)))) => {
-                let message = format!(
-                    "the server closed the connection: {} {}",
-                    u16::from(frame.code),
-                    plain(&frame.reason)
-                );
-                return Err(Failure::new(Exit::Failed, message));
-            }
-            Some(Ok(Message::Close(None))) | None => {
-                return Err(Failure::new(Exit::Failed, "the server closed the connection"));
-            }
-            Some(Ok(_)) => {}
-            Some(Err(error)) => {
-                return Err(Failure::new(Exit::Failed, format!("the connection broke: {error}")));
-            }
-        }
-    }
-}
-
-fn event_of(text: &str) -> Outcome<Option<&RawValue>> {
-    let frame: Frame<'_> = serde_json::from_str(text)?;
-    match &*frame.r#type {
-        "event" => Ok(frame.event),
-        "error" => Err(refused(&frame)),
-        _ => Ok(None),
-    }
+fn request(pattern: &Pattern, fields: &Map<String, Value>) -> String {
+    json!({"type": "subscribe", "event_types": [pattern.as_str()], "filters": fields}).to_string()
 }
 
 /// Time, type, source and payload.
@@ -179,12 +111,19 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_is_a_field_or_an_expression() {
-        assert!(filter("payload.amount > 10").unwrap().matches(&event()));
-        assert!(!filter("payload.amount == 10").unwrap().matches(&event()));
-        assert!(filter("priority=normal").unwrap().matches(&event()));
-        assert!(!filter("source=other").unwrap().matches(&event()));
-        assert_eq!(filter("amount >").unwrap_err().exit(), Exit::Usage);
+    fn a_filter_is_a_field_for_the_server_or_an_expression() {
+        let expression = |text| selection(text).unwrap().filter.unwrap();
+        assert!(expression("payload.amount > 10").matches(&event()));
+        assert!(!expression("payload.amount == 10").matches(&event()));
+        let Selection { fields, filter } = selection("source=shop").unwrap();
+        assert!(filter.is_none());
+        let expected =
+            json!({"type": "subscribe", "event_types": ["a.*"], "filters": {"source": "shop"}});
+        let request = request(&Pattern::new("a.*").unwrap(), &fields);
+        assert_eq!(serde_json::from_str::<Value>(&request).unwrap(), expected);
+        for wrong in ["amount >", "colour=red"] {
+            assert_eq!(selection(wrong).unwrap_err().exit(), Exit::Usage);
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@ import { Connection } from "./connection.js";
 import { Details } from "./details.js";
 import { byId, setText } from "./dom.js";
 import { FilterError, parseFilter } from "./filter.js";
-import { count, madeAt } from "./format.js";
+import { count, madeAt, time } from "./format.js";
 import { Handlers } from "./handlers.js";
 import { EVENTS_MAX, History } from "./history.js";
 import { Plot } from "./plot.js";
@@ -43,6 +43,8 @@ let open = false;
 let clockAhead = 0;
 /** Events that arrive while the history is still on its way; they come after it. */
 let joining;
+/** When the connection was lost, until the history tells what came in between. */
+let lostAt;
 let drawWanted = false;
 let drawnAt = 0;
 
@@ -76,22 +78,37 @@ const connection = new Connection(new URL("ws", location.href.replace(/^http/, "
 async function join() {
   setText(byId("notice"), "");
   pollStats();
+  const lost = lostAt;
+  lostAt = undefined;
+  // A history that reaches back to an event that is here already leaves nothing out.
+  let reachesBack = false;
   try {
     const events = listed(await fetchJson(`events?limit=${EVENTS_MAX}`));
     const live = new Set(joining?.map(([event]) => event.event_id));
     for (const event of events) {
-      if (live.has(event.event_id) || !history.add(event, JSON.stringify(event).length)) continue;
+      if (live.has(event.event_id)) continue;
+      if (!history.add(event, JSON.stringify(event).length)) {
+        reachesBack = true;
+        continue;
+      }
       const published = secondOf(event);
       if (published !== undefined) rates.add(event.event_type, published);
     }
   } catch (error) {
     setText(byId("notice"), `The history could not be read: ${error.message}`);
   }
+  if (lost !== undefined && !reachesBack) showMissed(lost);
   const waiting = joining ?? [];
   joining = undefined;
   for (const [event, size] of waiting) add(event, size);
   drawRates();
   draw();
+}
+
+function showMissed(lost) {
+  const [from, to] = [lost, Date.now()].map((at) => time(new Date(at).toISOString()));
+  setText(byId("missed-text"), `Not connected from ${from} to ${to}: events published in that time were missed and may be absent from the list and the rates.`);
+  byId("missed").hidden = false;
 }
 
 function listed(answer) {
@@ -163,6 +180,7 @@ async function pollStats() {
 }
 
 function showState(state, seconds) {
+  if (open && state !== "open") lostAt ??= Date.now();
   open = state === "open";
   const words = { connecting: "Connecting…", open: "Connected", waiting: `Disconnected, next try in ${seconds} s` };
   byId("state").dataset.state = state;
@@ -241,6 +259,7 @@ byId("clear").addEventListener("click", () => {
 });
 byId("unmatched-clear").addEventListener("click", () => setFilter(""));
 byId("pause").addEventListener("click", pause);
+byId("missed-close").addEventListener("click", () => (byId("missed").hidden = true));
 byId("retry").addEventListener("click", () => connection.retry());
 document.addEventListener("keydown", onKey);
 setInterval(drawRates, 1_000);

@@ -42,7 +42,7 @@ const SHIPPED_COUNTS: [(&str, u64); 6] = [
 const UNTIMED_SPAN: time::Duration = time::Duration::WEEK;
 
 /// Where an event came from is kept in its metadata under this name.
-pub(super) const REPLAYED_FROM: &str = "replayed_from";
+const REPLAYED_FROM: &str = "replayed_from";
 
 /// Events in the order in which they are published.
 #[derive(Debug)]
@@ -117,11 +117,13 @@ impl Data {
         let mut events: Vec<Replayed> = read
             .into_iter()
             .map(|Untimed { at, row, event }| {
-                let at = at.unwrap_or_else(|| {
-                    next += step;
-                    next
-                });
-                Replayed { at, row, event }
+                if let Some(at) = at {
+                    return Replayed { at, row, event };
+                }
+                next += step;
+                // Among events of another year it would seem out of order by the wall clock.
+                let event = if is_timed { event.timestamp(next) } else { event };
+                Replayed { at: next, row, event }
             })
             .collect();
         events.sort_by_key(|event| event.at);
@@ -166,7 +168,8 @@ fn read(
             true => format!("{name}, line {number}"),
             false => format!("{name} is cut off in line {number}, or that line is wrong"),
         };
-        let event = EventBuilder::from_json(line).with_context(place)?;
+        let event = EventBuilder::from_json(line)
+            .map_err(|error| anyhow!("{}: {}", place(), within_line(&error.to_string())))?;
         let head: Head<'_> = serde_json::from_str(line).with_context(place)?;
         let event = event.metadata(REPLAYED_FROM, format!("{}:{number}", short(Path::new(name))));
         events.push(Untimed {
@@ -179,6 +182,11 @@ fn read(
         bail!("{name} has no event; write one JSON object a line");
     }
     Ok(events)
+}
+
+/// A mistake without the number that its line has by itself, which is always 1.
+fn within_line(mistake: &str) -> String {
+    mistake.replace("at line 1 column ", "at column ")
 }
 
 /// The bytes themselves, or what they are the gzip of.
@@ -257,6 +265,10 @@ mod tests {
             read("my.ndjson", &b"{}\n{\"event_type\":\"a b\"}\n"[..], |row| row.to_owned().into());
         let wrong = format!("{:#}", wrong.err().unwrap());
         assert!(wrong.starts_with("my.ndjson, line 2: event type `a b`"), "{wrong}");
+        check(
+            "{}\nnonsense\n",
+            "my.ndjson, line 2: event is not valid JSON: expected ident at column 2",
+        );
         let cut = read("my.ndjson", &b"{}\n{\"event_ty"[..], |row| row.to_owned().into());
         assert!(cut.err().unwrap().to_string().starts_with("my.ndjson is cut off in line 2"));
     }
@@ -278,5 +290,10 @@ mod tests {
         let data = Data::in_order(read, String::new(), BTreeMap::new());
         let seconds: Vec<u8> = data.events.iter().map(|event| event.at.second()).collect();
         assert_eq!(seconds, [0, 10, 20, 30]);
+        let stamped = data.events.into_iter().map(|Replayed { event, .. }| {
+            let event = event.id("x").build();
+            event.unwrap().timestamp().second()
+        });
+        assert_eq!(stamped.collect::<Vec<_>>(), seconds, "as if they had happened then");
     }
 }

@@ -1,52 +1,141 @@
 //! The second witness: what got past every wave, seen by a handler of its own.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use nexus_events_dispatch::{Bus, HandlerExt, Result};
+use nexus_events_dispatch::{Bus, Context, HandlerExt, Result};
 use nexus_events_model::{Event, EventId};
-
-use crate::demo::data::REPLAYED_FROM;
 
 /// Below every handler of the demo.
 const PRIORITY: i32 = -1_000;
 
 const NAME: &str = "self-check";
 
-/// Arrivals that wait to be asked for; a visitor's events are never asked for.
-const ARRIVED_MAX: usize = 100_000;
-
-/// The events that arrived at the last handler and were not seen by the ledger yet.
+/// What arrived at the last handler, of the replayed events and of what they led to.
+///
+/// Whoever uses the console publishes, too, and may write anything into an event. So a replayed
+/// event is known by the id that it was announced with before it was published, and a follow-up by
+/// what the bus alone says: that a handler published it, and because of which event.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Judge(Arc<Mutex<HashSet<EventId>>>);
+pub(super) struct Judge(Arc<Mutex<Notes>>);
+
+/// Holds no more than the replayed data, whatever else is published.
+#[derive(Debug, Default)]
+struct Notes {
+    replayed: HashSet<EventId>,
+    /// The one replayed event that is on its way, and whether it arrived.
+    now: Option<(EventId, bool)>,
+    /// What arrived because of a replayed event: the first for each.
+    follow_ups: HashMap<EventId, EventId>,
+}
 
 impl Judge {
     pub(super) fn register(bus: &Bus) -> Result<Self> {
         let judge = Self::default();
         let arrived = judge.clone();
-        let handler = move |event: &Event| arrived.note(event);
+        let handler = move |event: &Event, context: &Context| arrived.note(event, context);
         bus.on("**", handler.named(NAME).priority(PRIORITY))?;
         Ok(judge)
     }
 
-    fn arrived(&self) -> MutexGuard<'_, HashSet<EventId>> {
+    fn notes(&self) -> MutexGuard<'_, Notes> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Only what the replay published, and what its handlers published because of it: the
-    /// console's visitors publish, too.
-    fn note(&self, event: &Event) {
-        let replayed = event.metadata().get(REPLAYED_FROM).is_some();
-        if replayed || event.event_type() == "flight.delayed" {
-            let mut arrived = self.arrived();
-            if arrived.len() < ARRIVED_MAX {
-                arrived.insert(event.id().clone());
+    /// Announces the next replayed event.
+    pub(super) fn expect(&self, id: &EventId) {
+        let mut notes = self.notes();
+        notes.replayed.insert(id.clone());
+        notes.now = Some((id.clone(), false));
+    }
+
+    fn note(&self, event: &Event, context: &Context) {
+        let by_a_handler = context.chain().len() > 1;
+        let mut notes = self.notes();
+        if !by_a_handler {
+            if let Some((_, arrived)) = notes.now.as_mut().filter(|(id, _)| id == event.id()) {
+                *arrived = true;
             }
+            return;
+        }
+        let cause = event.causation_id().and_then(|id| EventId::new(id.to_string()).ok());
+        if let Some(cause) = cause.filter(|cause| notes.replayed.contains(cause)) {
+            notes.follow_ups.entry(cause).or_insert_with(|| event.id().clone());
         }
     }
 
-    /// Whether this event has arrived; asked once.
-    pub(super) fn take(&self, id: &EventId) -> bool {
-        self.arrived().remove(id)
+    /// Whether the announced event has arrived.
+    pub(super) fn arrived(&self, id: &EventId) -> bool {
+        self.notes().now.as_ref().is_some_and(|(now, arrived)| now == id && *arrived)
+    }
+
+    /// Whether this event arrived because of that replayed one.
+    pub(super) fn followed(&self, cause: &EventId, id: &EventId) -> bool {
+        self.notes().follow_ups.get(cause) == Some(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::demo::handlers;
+
+    fn departed() -> Event {
+        let payload = json!({"carrier": "US", "flight": 7, "tailnum": "N1", "origin": "JFK", "dest": "CLT", "dep_delay": 90});
+        Event::builder("flight.departed")
+            .id("1")
+            .timestamp_text("2026-01-02T03:04:05Z")
+            .payload(payload)
+            .build()
+            .unwrap()
+    }
+
+    fn published(report: &nexus_events_model::PublishReport) -> EventId {
+        let id = report.outcome("enrich").unwrap().value["published"].as_str().unwrap();
+        EventId::new(id.to_owned()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_replayed_event_and_what_it_led_to_are_known() {
+        let bus = Bus::new();
+        handlers::register(&bus).unwrap();
+        let judge = Judge::register(&bus).unwrap();
+        let event = departed();
+        judge.expect(event.id());
+        assert!(!judge.arrived(event.id()));
+        let report = bus.publish_and_wait(event.clone()).await.unwrap();
+        bus.idle().await;
+        assert!(judge.arrived(event.id()));
+        assert!(judge.followed(event.id(), &published(&report)));
+    }
+
+    #[tokio::test]
+    async fn strangers_fill_nothing_and_take_no_place() {
+        let bus = Bus::new();
+        handlers::register(&bus).unwrap();
+        let judge = Judge::register(&bus).unwrap();
+        let event = departed();
+        judge.expect(event.id());
+        for number in 0..100 {
+            let forged = Event::builder("flight.delayed")
+                .id(format!("forged-{number}"))
+                .causation_id(event.id())
+                .payload(json!({"dep_delay": 200}));
+            bus.publish_and_wait(forged).await.unwrap();
+            bus.publish_and_wait(departed().to_builder().id(format!("own-{number}")))
+                .await
+                .unwrap();
+        }
+        bus.idle().await;
+        {
+            let notes = judge.notes();
+            assert_eq!((notes.replayed.len(), notes.follow_ups.len()), (1, 0));
+            assert_eq!(notes.now, Some((event.id().clone(), false)));
+        }
+        let report = bus.publish_and_wait(event.clone()).await.unwrap();
+        bus.idle().await;
+        assert!(judge.arrived(event.id()) && judge.followed(event.id(), &published(&report)));
     }
 }

@@ -33,7 +33,7 @@ use crate::serving::Serving;
 use crate::signals::Signals;
 use crate::wire::App;
 
-const PORT_DEFAULT: u16 = 7878;
+pub(crate) const PORT_DEFAULT: u16 = 7878;
 
 /// How long follow-ups may take after the last event.
 const SETTLE_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -61,7 +61,7 @@ pub(crate) async fn run(args: DemoArgs) -> Outcome {
     let settled = tokio::time::timeout(SETTLE_WAIT_MAX, bus.idle()).await.is_ok();
     replay.status.end();
 
-    let verdict = ledger.verdict(ended == Ended::Complete, settled, &bus.stats());
+    let verdict = ledger.verdict(ended == Ended::Complete, settled);
     output::print(&table::render(&verdict, &board.summary()))?;
     // A script goes on with what it has next; a person gets to look around.
     let stays =

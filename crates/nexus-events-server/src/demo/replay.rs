@@ -51,6 +51,8 @@ impl Replay<'_> {
                 () = time_up(end) => return Ok(Ended::TimeUp),
                 () = metronome.until(at) => {}
             }
+            let event = self.bus.stamp(event)?;
+            ledger.expect(event.id());
             let report = self.bus.publish_and_wait(event).await?;
             ledger.note(row, &report);
             self.status.tick(at, || (ledger.total(), self.board.alerts()));

@@ -30,8 +30,8 @@ pub(super) fn render(verdict: &Verdict, findings: &[String]) -> String {
 
 fn heading() -> String {
     format!(
-        "{:<28}{:>12}{:>11}{:>10}{:>11}{:>10}\n",
-        "event type", "in the data", "published", "handled", "cancelled", "filtered"
+        "{:<26} {:>7} {:>9} {:>7} {:>9} {:>8}\n",
+        "event type", "in data", "published", "handled", "cancelled", "filtered"
     )
 }
 
@@ -40,7 +40,24 @@ fn line(name: &str, row: &Row, mark: &str) -> String {
     let [published, handled, cancelled, filtered] =
         [row.published, row.handled, row.cancelled, row.filtered].map(grouped);
     let line = format!(
-        "{name:<28}{expected:>12}{published:>11}{handled:>10}{cancelled:>11}{filtered:>10}  {mark}"
+        "{name:<26} {expected:>7} {published:>9} {handled:>7} {cancelled:>9} {filtered:>8}  {mark}"
     );
     format!("{}\n", line.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_fit_80_columns_under_their_heading() {
+        let row =
+            Row { expected: Some(12_023), published: 12_023, handled: 11_900, ..Row::default() };
+        let name = crate::demo::data::FOLLOW_UP_ROW;
+        for line in [heading(), line(name, &row, "WRONG")] {
+            assert!(line.trim_end().len() < 80, "{line}");
+        }
+        let (heading, line) = (heading(), line(name, &row, ""));
+        assert_eq!(heading.find("filtered").unwrap() + "filtered".len(), line.trim_end().len());
+    }
 }

@@ -34,6 +34,14 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, code, message, help)
     }
 
+    pub(crate) fn unavailable(
+        code: &'static str,
+        message: impl Into<String>,
+        help: &'static str,
+    ) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message, help)
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         self.status
     }

@@ -16,10 +16,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::http::error::ApiError;
+use crate::http::form::Form;
 use crate::http::history::bad_query;
-use crate::http::intake::{self, Content, Form};
+use crate::http::incoming::Incoming;
+use crate::http::intake::{self, Content};
 use crate::http::lines::{Line, Lines};
-use crate::limits::{JSON_BODY_BYTES_MAX, NDJSON_LINES_MAX, REPORT_WAIT_MAX};
+use crate::limits::{
+    EVENTS_PER_TURN, JSON_BODY_BYTES_MAX, JSON_BODY_WAIT_MAX, NDJSON_BODY_WAIT_MAX,
+    NDJSON_LINES_MAX, REPORT_WAIT_MAX,
+};
 use crate::wire::App;
 
 /// How to publish.
@@ -45,7 +50,13 @@ pub(crate) async fn publish(
     body: Body,
 ) -> Result<Response, ApiError> {
     let bus = app.bus();
-    let (query, form) = match (query, Form::of(&headers)) {
+    let form = Form::of(&headers);
+    let wait_max = match form {
+        Ok(Form::Lines) => NDJSON_BODY_WAIT_MAX,
+        _ => JSON_BODY_WAIT_MAX,
+    };
+    let body = Incoming::new(body, wait_max, app.stopping());
+    let (query, form) = match (query, form) {
         (Ok(Query(query)), Ok(form)) => (query, form),
         (query, form) => {
             intake::discard(body, 0).await;
@@ -62,11 +73,14 @@ pub(crate) async fn publish(
         Content::Many(events) => {
             let mut answer = Answer::default();
             for event in events {
-                answer.note(None, accept(bus, query, event.get()).await);
+                answer.note(None, accept(bus, query, event.get()).await).await;
             }
             Ok(answer.into_response())
         }
-        Content::Lines => by_line(bus, query, Body::from(text.clone())).await,
+        Content::Lines => {
+            let body = Incoming::new(Body::from(text.clone()), wait_max, app.stopping());
+            by_line(bus, query, body).await
+        }
     }
 }
 
@@ -104,7 +118,7 @@ fn accepted(id: &EventId, notified: usize) -> Response {
 }
 
 /// Publishes one event a line, while they arrive.
-async fn by_line(bus: &Bus, query: PublishQuery, body: Body) -> Result<Response, ApiError> {
+async fn by_line(bus: &Bus, query: PublishQuery, body: Incoming) -> Result<Response, ApiError> {
     let mut lines = Lines::new(body, JSON_BODY_BYTES_MAX);
     let mut answer = Answer::default();
     loop {
@@ -114,7 +128,9 @@ async fn by_line(bus: &Bus, query: PublishQuery, body: Body) -> Result<Response,
                 intake::discard(lines.into_body(), 0).await;
                 return Ok(answer.ended(&too_many()));
             }
-            Ok(Some(line)) => answer.note(Some(line.number), accept_line(bus, query, line).await),
+            Ok(Some(line)) => {
+                answer.note(Some(line.number), accept_line(bus, query, line).await).await;
+            }
             Err(error) => return Ok(answer.ended(&error)),
         }
     }
@@ -168,7 +184,9 @@ struct Answer {
 }
 
 impl Answer {
-    fn note(&mut self, line: Option<usize>, result: Result<EventId, ApiError>) {
+    /// Adds what became of one, and gives others a turn now and then: publishing need not wait
+    /// for anything, and meanwhile nobody would write to the clients.
+    async fn note(&mut self, line: Option<usize>, result: Result<EventId, ApiError>) {
         let mut entry = json!({"index": self.results.len()});
         if let Some(line) = line {
             entry["line"] = line.into();
@@ -184,6 +202,9 @@ impl Answer {
             }
         }
         self.results.push(entry);
+        if self.results.len().is_multiple_of(EVENTS_PER_TURN) {
+            tokio::task::yield_now().await;
+        }
     }
 
     fn body(self) -> Value {

@@ -1,82 +1,19 @@
-//! What a request to publish holds: its form, its bytes, its events.
+//! What a request to publish holds: its text, its events.
 
-use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
-use axum::http::header::{self, HeaderMap};
-use http_body_util::BodyExt;
 use nexus_events_model::EventBuilder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::http::error::ApiError;
-use crate::limits::{BODY_IDLE_MAX, JSON_BODY_BYTES_MAX, REFUSED_BODY_BYTES_MAX};
-
-/// The form that a request says it has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
-    Json,
-    Lines,
-    /// It does not say, or says what command-line clients send when told nothing.
-    Unsaid,
-}
-
-impl Form {
-    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
-        let Some(said) = headers.get(header::CONTENT_TYPE) else { return Ok(Self::Unsaid) };
-        let said = String::from_utf8_lossy(said.as_bytes()).to_ascii_lowercase();
-        match said.split(';').next().unwrap_or_default().trim() {
-            "application/json" => Ok(Self::Json),
-            "application/x-ndjson" | "application/ndjson" => Ok(Self::Lines),
-            "" | "application/x-www-form-urlencoded" => Ok(Self::Unsaid),
-            other => {
-                let message = format!("content type `{other}` is not understood");
-                let help = "send application/json (one event, or an array) or application/x-ndjson (one event a line)";
-                Err(ApiError::new(
-                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                    "unsupported_media_type",
-                    message,
-                    help,
-                ))
-            }
-        }
-    }
-}
-
-/// The next bytes of a request, `None` at its end.
-pub(crate) async fn next_bytes(body: &mut Body) -> Result<Option<Bytes>, ApiError> {
-    loop {
-        let frame = tokio::time::timeout(BODY_IDLE_MAX, body.frame()).await.map_err(|_| {
-            let message = format!("nothing came for {} s", BODY_IDLE_MAX.as_secs());
-            ApiError::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "request_timeout",
-                message,
-                "send the request without such pauses",
-            )
-        })?;
-        match frame {
-            None => return Ok(None),
-            Some(Ok(frame)) => {
-                if let Ok(bytes) = frame.into_data() {
-                    return Ok(Some(bytes));
-                }
-            }
-            Some(Err(error)) => {
-                let message = format!("the request broke off: {error}");
-                return Err(ApiError::bad_request(
-                    "broken_request",
-                    message,
-                    "send the whole request",
-                ));
-            }
-        }
-    }
-}
+use crate::http::form::Form;
+use crate::http::incoming::Incoming;
+use crate::limits::{JSON_BODY_BYTES_MAX, REFUSED_BODY_BYTES_MAX};
 
 /// The whole request as text, when it is not too large.
-pub(crate) async fn whole(mut body: Body) -> Result<String, ApiError> {
+pub(crate) async fn whole(mut body: Incoming) -> Result<String, ApiError> {
     let mut all = Vec::new();
-    while let Some(bytes) = next_bytes(&mut body).await? {
+    while let Some(bytes) = body.next().await? {
         if all.len() + bytes.len() > JSON_BODY_BYTES_MAX {
             discard(body, all.len() + bytes.len()).await;
             return Err(too_large());
@@ -91,8 +28,8 @@ pub(crate) async fn whole(mut body: Body) -> Result<String, ApiError> {
 }
 
 /// Reads what is left of a refused request, so that its client gets to read the answer.
-pub(crate) async fn discard(mut body: Body, mut read: usize) {
-    while let Ok(Some(bytes)) = next_bytes(&mut body).await {
+pub(crate) async fn discard(mut body: Incoming, mut read: usize) {
+    while let Ok(Some(bytes)) = body.next().await {
         read += bytes.len();
         if read > REFUSED_BODY_BYTES_MAX {
             return;
@@ -199,19 +136,5 @@ mod tests {
         check("[{]", r#""invalid_event""#);
         check(r#"{"events":[],"color":1}"#, r#""invalid_event""#);
         check("  ", r#""invalid_event""#);
-    }
-
-    #[test]
-    fn a_form_is_named_by_its_content_type() {
-        let form = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::CONTENT_TYPE, value.parse().unwrap());
-            Form::of(&headers).map_err(|error| error.status())
-        };
-        assert_eq!(form("Application/JSON; charset=utf-8"), Ok(Form::Json));
-        assert_eq!(form("application/x-ndjson"), Ok(Form::Lines));
-        assert_eq!(form("application/x-www-form-urlencoded"), Ok(Form::Unsaid));
-        assert_eq!(form("text/plain"), Err(StatusCode::UNSUPPORTED_MEDIA_TYPE));
-        assert_eq!(Form::of(&HeaderMap::new()).unwrap(), Form::Unsaid);
     }
 }

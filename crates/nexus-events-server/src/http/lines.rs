@@ -1,13 +1,13 @@
 //! A request cut into lines while it arrives: only one line is held at a time.
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 
 use crate::http::error::ApiError;
-use crate::http::intake::next_bytes;
+use crate::http::incoming::Incoming;
 
 /// The lines of a request.
 pub(crate) struct Lines {
-    body: Body,
+    body: Incoming,
     rest: Bytes,
     line: Vec<u8>,
     /// The line now held is longer than allowed, and not kept.
@@ -26,7 +26,7 @@ pub(crate) struct Line {
 }
 
 impl Lines {
-    pub(crate) fn new(body: Body, line_bytes_max: usize) -> Self {
+    pub(crate) fn new(body: Incoming, line_bytes_max: usize) -> Self {
         Self {
             body,
             rest: Bytes::new(),
@@ -41,7 +41,7 @@ impl Lines {
     pub(crate) async fn next(&mut self) -> Result<Option<Line>, ApiError> {
         loop {
             if self.rest.is_empty() {
-                match next_bytes(&mut self.body).await? {
+                match self.body.next().await? {
                     Some(bytes) => self.rest = bytes,
                     None => return Ok(self.take()),
                 }
@@ -63,7 +63,7 @@ impl Lines {
     }
 
     /// What of the request was not read.
-    pub(crate) fn into_body(self) -> Body {
+    pub(crate) fn into_body(self) -> Incoming {
         self.body
     }
 
@@ -87,12 +87,20 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use axum::body::Body;
+    use tokio::sync::watch;
+
     use super::*;
 
     async fn all(chunks: &'static [&'static str]) -> Vec<(usize, Option<String>)> {
         let stream =
             futures_util::stream::iter(chunks.iter().map(|chunk| Ok::<_, std::io::Error>(*chunk)));
-        let mut lines = Lines::new(Body::from_stream(stream), 4);
+        let stopping = watch::Sender::new(false);
+        let body =
+            Incoming::new(Body::from_stream(stream), Duration::from_secs(60), stopping.subscribe());
+        let mut lines = Lines::new(body, 4);
         let mut found = Vec::new();
         while let Some(line) = lines.next().await.unwrap() {
             found.push((line.number, line.bytes.map(|bytes| String::from_utf8(bytes).unwrap())));

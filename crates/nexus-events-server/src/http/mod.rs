@@ -7,23 +7,28 @@
 //! | `GET /stats` | what the bus, its handlers and the streamer have done |
 //! | `GET /healthz` | whether events are accepted |
 //! | `GET /ws` | the WebSocket of the streamer |
-//! | `GET /` | the console |
+//! | `GET /` | the console; the WebSocket when asked for one |
 
+pub(crate) mod error;
 pub(crate) mod guard;
 
 mod console;
-mod error;
 mod events;
+mod form;
 mod health;
 mod history;
+mod incoming;
 mod intake;
 mod lines;
 mod stats;
 
 use axum::Router;
-use axum::http::{Method, StatusCode, Uri};
-use axum::middleware::{from_fn, map_response};
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
+use axum::response::Response;
 use axum::routing::get;
+use tower::ServiceExt;
 
 use crate::http::error::ApiError;
 use crate::wire::App;
@@ -36,11 +41,31 @@ pub(crate) fn router(app: &App) -> Router {
         .with_state(app.clone());
     api.merge(console::router())
         .layer(from_fn(guard::same_origin))
+        .layer(from_fn_with_state(app.streamer().router(), console_or_socket))
         // The streamer looks at origins itself.
         .merge(app.streamer().router())
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(map_response(guard::with_security_headers))
+}
+
+/// Clients that were told no path ask for a WebSocket where the console is; `sockets` is the
+/// streamer's own router.
+async fn console_or_socket(
+    State(sockets): State<Router>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let upgrade = request.headers().get(header::UPGRADE);
+    let wants_socket = upgrade.is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    if !wants_socket || request.uri().path() != "/" {
+        return next.run(request).await;
+    }
+    *request.uri_mut() = Uri::from_static("/ws");
+    match sockets.oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
 }
 
 async fn not_found(uri: Uri) -> ApiError {

@@ -370,10 +370,33 @@ async fn console_comes_back_when_the_server_does() {
     page.wait_for("document.querySelector('#state').innerText.startsWith('Disconnected')").await;
     page.wait_for("document.querySelector('#retry').checkVisibility()").await;
 
+    assert_eq!(page.evaluate("document.querySelector('#missed').hidden").await, true);
+    // So that the next connection can be cut from here.
+    page.evaluate(
+        "window.WebSocket = class extends WebSocket {
+            constructor(url) { super(url); window.lastSocket = this; }
+        }; true",
+    )
+    .await;
+
     let server = Server::start(&["serve", "--port", &port]).await;
     assert_eq!(server.url, url);
     page.evaluate("document.querySelector('#retry').click()").await;
     page.wait_for(OPEN).await;
+    // What the first server published after the loss nobody knows.
+    page.wait_for("document.querySelector('#missed').checkVisibility()").await;
+    let missed = page.evaluate("document.querySelector('#missed-text').textContent").await;
+    assert!(missed.as_str().unwrap().contains("were missed"), "{missed}");
+    page.screenshot("console-missed").await;
+    page.click("#missed-close").await;
+    page.wait_for("document.querySelector('#missed').hidden").await;
     publish(&page, &[json!({"event_type": "after.it"})]).await;
     page.wait_for(&format!("{TYPES}.join() === 'after.it,before.it'")).await;
+
+    // A history that reaches back to what is shown leaves nothing out.
+    page.evaluate("window.lastSocket.close(); true").await;
+    page.wait_for("document.querySelector('#state').dataset.state === 'waiting'").await;
+    publish(&page, &[json!({"event_type": "in.between"})]).await;
+    page.wait_for(&format!("{TYPES}.join() === 'in.between,after.it,before.it'")).await;
+    assert_eq!(page.evaluate("document.querySelector('#missed').hidden").await, true);
 }

@@ -91,6 +91,11 @@ async fn a_data_file_that_is_cut_is_one_line_with_its_place() {
     demo(&["--data", &half]).await.refused(1, "half.ndjson.gz is cut off or damaged in line ");
     let half = directory.file("half.ndjson", b"{\"event_type\":\"a\"}\n{\"event_type\":");
     demo(&["--data", &half]).await.refused(1, "half.ndjson is cut off in line 2");
+    let wrong = directory.file("bad.ndjson", b"{\"event_type\":\"a\"}\nnull x\n{}\n");
+    let ended = demo(&["--data", &wrong]).await;
+    ended.refused(1, "bad.ndjson, line 2: ");
+    assert!(!ended.err.contains("line 1"), "{}", ended.err);
+    assert_eq!(ended.err.matches(" at column ").count(), 1, "{}", ended.err);
     let wrong =
         directory.file("wrong.ndjson", b"{\"event_type\":\"a\"}\n{\"event_typ\":\"a\"}\n{}\n");
     demo(&["--data", &wrong]).await.refused(1, "line 2: an event has no field `event_typ`");

@@ -45,6 +45,34 @@ async fn the_history_is_asked_by_type_filter_and_limit_newest_last() {
 }
 
 #[tokio::test]
+async fn events_come_back_as_they_were_sent_with_their_fields_in_order() {
+    let server = Server::start().await;
+    for payload in [r#"{"b": 1.50, "a": 2}"#, r#""\u00e9""#, "100000000000000000000000"] {
+        let event = format!(r#"{{"event_type":"a","payload":{payload}}}"#);
+        server.post("/events", "application/json", event).await;
+        let answer = server.get("/events?limit=1").await;
+        assert_eq!(answer.headers["content-type"], "application/json");
+        let written = format!(r#""target":null,"payload":{payload},"metadata":{{}}"#);
+        assert!(answer.text.contains(&written), "{}", answer.text);
+    }
+    let history = server.bus.history(3, None);
+    let encoded: Vec<_> = history.iter().map(|event| event.encoded().unwrap().as_str()).collect();
+    let expected = format!(r#"{{"count":3,"omitted":0,"events":[{}]}}"#, encoded.join(","));
+    assert_eq!(server.get("/events").await.text, expected);
+}
+
+#[tokio::test]
+async fn the_history_stays_readable_whatever_is_published() {
+    let server = Server::start().await;
+    for payload in [r#"{"x":"\ud800"}"#, "1e999"] {
+        let event = format!(r#"{{"event_type":"a","payload":{payload}}}"#);
+        let answer = server.post("/events", "application/json", event).await;
+        assert!(!answer.status.is_server_error(), "{}", answer.text);
+        assert_eq!(server.get("/events").await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_query_is_refused() {
     let server = Server::start().await;
     for (query, code) in [

@@ -15,4 +15,5 @@ mod one;
 mod program;
 mod publish;
 mod serve;
+mod socket;
 mod tail;

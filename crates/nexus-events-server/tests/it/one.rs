@@ -116,6 +116,9 @@ async fn another_content_type_is_refused() {
         "unsupported_media_type",
         "text/plain",
     );
+    let mut gzipped = request(Method::POST, "/events", &server.authority, "\u{1f}");
+    gzipped.headers_mut().insert("content-encoding", "gzip".parse().unwrap());
+    check(&server.send(gzipped).await, 415, "unsupported_media_type", "gzip");
 }
 
 #[tokio::test]

@@ -85,17 +85,19 @@ async fn lines_are_published_and_bad_ones_named() {
     }
     let ended = run_with(&["publish", "--url", &server.url], "{\"event_type\":\"b\"}").await;
     assert_eq!((ended.code, &*ended.out), (Some(0), "{\"accepted\":1,\"rejected\":0}\n"));
-    assert_eq!(
-        run_with(&["publish", "--url", &server.url], "").await.out,
-        "{\"accepted\":0,\"rejected\":0}\n"
-    );
+    for nothing in ["", "\n \n"] {
+        let ended = run_with(&["publish", "-", "--url", &server.url], nothing).await;
+        ended.refused(2, "standard input has no event");
+    }
 }
 
 #[tokio::test]
 async fn a_refusal_is_one_line_and_its_own_code() {
     let server = Running::serve().await;
     let url = &*server.url;
-    run(&["publish", "order created", "--url", url]).await.refused(7, "order created");
+    let ended = run(&["publish", "order created", "--url", url]).await;
+    ended.refused(7, "order created");
+    assert_eq!(ended.err.matches("A-Z").count(), 1, "{}", ended.err);
     run(&["publish", "a", "--priority", "loud", "--url", url]).await.refused(7, "loud");
     run(&["publish", "a", "{", "--url", url]).await.refused(2, "the payload is not JSON");
     run(&["publish", "a", "@/no/such/file", "--url", url]).await.refused(1, "/no/such/file");
@@ -111,5 +113,6 @@ async fn no_server_is_a_code_of_its_own() {
     let url = format!("http://{free}");
     run(&["publish", "a", "--url", &url]).await.refused(5, "nexus serve");
     run_with(&["publish", "--url", &url], "{}").await.refused(5, "nexus serve");
+    run_with(&["publish", "-", "--url", &url], "").await.refused(5, "nexus serve");
     run(&["tail", "--url", &url]).await.refused(5, "nexus serve");
 }

@@ -50,7 +50,10 @@ async fn a_port_in_use_is_one_line_that_names_the_way_out() {
 #[tokio::test]
 async fn wrong_options_are_wrong_usage() {
     run(&["serve", "--bind", "over there"]).await.refused(2, "127.0.0.1:7878");
-    run(&["serve", "--port", "0", "--workers", "0"]).await.refused(2, "--workers is 1 to");
+    run(&["serve", "--port", "0", "--workers", "0"])
+        .await
+        .refused(2, "--workers is 1 to 1024, not 0");
+    run(&["serve", "--port", "0", "--workers", "1025"]).await.refused(2, "not 1025");
     for arguments in [&["serve", "--port", "65536"][..], &["demo", "--speed", "0"], &["dance"], &[]]
     {
         assert_eq!(run(arguments).await.code, Some(2), "{arguments:?}");

@@ -1,7 +1,12 @@
 //! `nexus tail`, against a running server.
 
+use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use crate::http::{exchange, request};
 use crate::program::{Running, command, run, run_with};
@@ -97,15 +102,96 @@ async fn it_ends_quietly_when_nobody_reads_on() {
     assert_eq!((tail.wait().await.unwrap().code(), &*err), (Some(0), ""));
 }
 
+type Socket = WebSocketStream<TcpStream>;
+
+/// Accepts a client, confirms its subscription and returns what it asked for.
+async fn accept(listener: &TcpListener) -> (Socket, Value) {
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+    let request = socket.next().await.unwrap().unwrap().into_text().unwrap();
+    send(&mut socket, json!({"type": "subscription_created"})).await;
+    (socket, serde_json::from_str(&request).unwrap())
+}
+
+async fn send(socket: &mut Socket, frame: Value) {
+    socket.send(Message::text(frame.to_string())).await.unwrap();
+}
+
+fn event(number: u32) -> Value {
+    let event = json!({"event_id": number.to_string(), "event_type": "a", "payload": number, "timestamp": "2026-01-02T03:04:05Z"});
+    json!({"type": "event", "event": event})
+}
+
+async fn close(mut socket: Socket, code: u16) {
+    socket.close(Some(CloseFrame { code: code.into(), reason: "so".into() })).await.unwrap();
+    // Until the client has answered.
+    while let Some(Ok(_)) = socket.next().await {}
+}
+
 #[tokio::test]
-async fn a_server_that_stops_ends_it_with_a_reason() {
-    let server = Running::serve().await;
-    let tail = command(&["tail", "--url", &server.url]).spawn().unwrap();
-    subscribed(&server, 1).await;
-    server.signal("-TERM").await;
+async fn it_comes_back_and_says_that_events_were_missed() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let arguments = ["tail", "--filter", "source=shop", "--count", "4", "--url", &*url];
+    let tail = tokio::spawn(command(&arguments).spawn().unwrap().wait_with_output());
+
+    let (mut socket, request) = accept(&listener).await;
+    assert_eq!(request["filters"], json!({"source": "shop"}), "the server selects");
+    send(&mut socket, event(1)).await;
+    close(socket, 1013).await;
+    let (mut socket, again) = accept(&listener).await;
+    assert_eq!(again, request);
+    send(&mut socket, event(2)).await;
+    close(socket, 1001).await;
+    let (mut socket, _) = accept(&listener).await;
+    send(&mut socket, event(3)).await;
+    drop(socket);
+    // One that does not even shake hands is tried again, too.
+    drop(listener.accept().await.unwrap());
+    let (mut socket, _) = accept(&listener).await;
+    send(&mut socket, event(4)).await;
+
+    let ended = crate::program::Ended::from(tail.await.unwrap().unwrap());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    check(&ended.out, "1 2 3 4");
+    let notes: Vec<&str> = ended.err.lines().collect();
+    assert_eq!(notes.len(), 6, "{notes:?}");
+    assert_eq!(notes[0], "nexus: the server closed the connection: 1013 so; connecting again");
+    assert_eq!(notes[1], "nexus: connected again; missed events published in between");
+    assert!(notes[2].contains("1001 so"), "{notes:?}");
+    assert!(notes[4].contains("the connection broke"), "{notes:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_want_it_back_ends_it_with_a_reason() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let tail = command(&["tail", "--url", &url]).spawn().unwrap();
+    let (socket, _) = accept(&listener).await;
+    close(socket, 4000).await;
     let ended = crate::program::Ended::from(tail.wait_with_output().await.unwrap());
-    ended.refused(1, "the server closed the connection");
+    ended.refused(1, "the server closed the connection: 4000 so");
+}
+
+#[tokio::test]
+async fn it_goes_on_counting_when_the_server_is_back() {
+    let server = Running::serve().await;
+    let port = server.port().to_owned();
+    let tail = command(&["tail", "--count", "8", "--url", &server.url]).spawn().unwrap();
+    let mut tail = tokio::spawn(tail.wait_with_output());
+    subscribed(&server, 1).await;
+    publish(&server, &orders()).await;
+    server.signal("-TERM").await;
     assert_eq!(server.end().await.code, Some(0));
+    let server = Running::start(&["serve", "--port", &port]).await;
+    tokio::select! {
+        () = subscribed(&server, 1) => {}
+        ended = &mut tail => panic!("it did not come back: {ended:?}"),
+    }
+    publish(&server, &orders()).await;
+    let ended = crate::program::Ended::from(tail.await.unwrap().unwrap());
+    assert_eq!((ended.code, ended.out.lines().count()), (Some(0), 8), "{ended:?}");
+    assert!(ended.err.contains("missed events"), "{}", ended.err);
 }
 
 #[tokio::test]
@@ -113,5 +199,7 @@ async fn a_wrong_pattern_or_filter_is_wrong_usage() {
     run(&["tail", "a..b"]).await.refused(2, "a..b");
     run(&["tail", "--filter", "payload.amount >"]).await.refused(2, "filter");
     run(&["tail", "--filter", "colour=red"]).await.refused(2, "colour");
-    assert_eq!(run(&["tail", "--count", "0"]).await.code, Some(2));
+    let ended = run(&["tail", "--count", "0"]).await;
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.err.contains("write a number from 1 on"), "{}", ended.err);
 }
