@@ -1,5 +1,7 @@
 //! One event, two handlers, one report.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use nexus_events::prelude::*;
 use serde_json::json;
 
@@ -9,7 +11,7 @@ async fn main() -> Result<()> {
 
     // A synchronous handler runs on the publisher's own stack …
     bus.on("user.created", |event: &Event| {
-        println!("log: {} from {}", event.event_type(), event.source())
+        println!("log: {} from {}", event.event_type(), event.source());
     })?;
 
     // … an asynchronous one on a task of its own, behind a bounded queue.

@@ -1,5 +1,7 @@
 //! Handlers run in waves, highest priority first; a validator may cancel.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use nexus_events::prelude::*;
 use serde_json::json;
 

@@ -3,6 +3,8 @@
 //!
 //! run: no, it serves until stopped
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::time::Duration;
 
 use nexus_events::prelude::*;

@@ -1,5 +1,7 @@
 //! Patterns select by type, filters by field.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use nexus_events::prelude::*;
 use serde_json::json;
 
