@@ -1,7 +1,9 @@
 //! A browser sees the events. Connect with any WebSocket client to the address it prints and send
 //! `{"type":"subscribe","event_types":["tick.*"]}`.
 //!
-//! run: no, it serves until stopped
+//! It serves until stopped.
+//!
+//! run: no
 
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
