@@ -20,6 +20,7 @@ use crate::follow_up::FollowUps;
 use crate::handler::{Handler, IntoHandler, Mode};
 use crate::history::History;
 use crate::lane::Lane;
+use crate::layer::{Layer, Layers, Registration};
 use crate::limits::{HISTORY_BYTES_DEFAULT, HISTORY_EVENTS_DEFAULT, WORKERS_DEFAULT};
 use crate::registry::{Registry, Route};
 use crate::shutdown::Gate;
@@ -62,6 +63,7 @@ pub(crate) struct Inner {
     workers: Arc<Semaphore>,
     max_workers: usize,
     runtime: OnceLock<Handle>,
+    layers: Vec<Arc<dyn Layer>>,
 }
 
 impl Drop for Inner {
@@ -96,6 +98,7 @@ impl Bus {
             workers: Arc::new(Semaphore::new(builder.max_workers)),
             max_workers: builder.max_workers,
             runtime: OnceLock::new(),
+            layers: builder.layers.0,
         }))
     }
 
@@ -138,14 +141,16 @@ impl Bus {
         handler: Arc<dyn Handler>,
         options: SubscriptionOptions,
     ) -> Result<Subscription> {
+        let Registration { pattern, handler, options, needs_runtime } =
+            Registration::build(pattern, handler, options, &self.0.layers)?;
         let mode = mode_of(&*handler, &options)?;
         options.check(mode)?;
-        let runtime = match mode {
-            Mode::Inline => None,
-            Mode::Queued | Mode::Blocking => {
-                Some(with_timer(self.runtime().ok_or_else(Error::no_runtime)?)?)
-            }
+        let runtime = if mode != Mode::Inline || needs_runtime {
+            Some(with_timer(self.runtime().ok_or_else(Error::no_runtime)?)?)
+        } else {
+            None
         };
+        let runtime = runtime.filter(|_| mode != Mode::Inline);
         let queue = options.queue_events();
         let entry = self.0.registry.add(pattern, handler, options, mode, |entry| {
             if let Some(runtime) = runtime {
@@ -228,7 +233,7 @@ impl Bus {
     }
 
     /// The runtime of the calling code, or else the one in which a task was first needed.
-    fn runtime(&self) -> Option<Handle> {
+    pub(crate) fn runtime(&self) -> Option<Handle> {
         let here = Handle::try_current().ok();
         if let Some(here) = &here {
             self.0.runtime.get_or_init(|| here.clone());
@@ -243,6 +248,10 @@ impl Bus {
 
     pub(crate) fn route(&self, event_type: &EventType) -> Route {
         self.0.registry.route(event_type)
+    }
+
+    pub(crate) fn layers(&self) -> &[Arc<dyn Layer>] {
+        &self.0.layers
     }
 
     pub(crate) fn gate(&self) -> &Gate {
@@ -322,6 +331,7 @@ pub struct BusBuilder {
     history: usize,
     history_bytes: usize,
     clock: Arc<dyn Clock>,
+    layers: Layers,
 }
 
 impl Default for BusBuilder {
@@ -331,6 +341,7 @@ impl Default for BusBuilder {
             history: HISTORY_EVENTS_DEFAULT,
             history_bytes: HISTORY_BYTES_DEFAULT,
             clock: Arc::new(SystemClock),
+            layers: Layers::default(),
         }
     }
 }
@@ -373,6 +384,20 @@ impl BusBuilder {
     /// ```
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Puts a layer around everything, inside of those that are there already.
+    ///
+    /// ```
+    /// use nexus_events_dispatch::{Bus, Layer};
+    /// struct Audited;
+    /// impl Layer for Audited {}
+    /// let bus = Bus::builder().layer(Audited).build()?;
+    /// # Ok::<(), nexus_events_dispatch::Error>(())
+    /// ```
+    pub fn layer(mut self, layer: impl Layer) -> Self {
+        self.layers.0.push(Arc::new(layer));
         self
     }
 

@@ -1,12 +1,15 @@
 //! What a handler may do besides its work: cancel, publish, look around.
 
 use std::fmt;
+use std::ops::Deref;
 
 use nexus_events_model::{Event, EventType, IntoEvent, PublishReport, SubscriptionId, Text};
+use tokio::time::Instant;
 
 use crate::bus::Bus;
-use crate::delivery::Delivery;
-use crate::entry::Entry;
+use crate::delivery::{Delivery, Wait};
+use crate::entrance::Entrance;
+use crate::entry::{Entry, Run};
 use crate::error::Result;
 use crate::publish::Receipt;
 use crate::runtime::Worker;
@@ -37,6 +40,28 @@ pub struct Context {
     pub(crate) entry: Arc<Entry>,
     /// What a blocking handler occupies.
     pub(crate) worker: Option<Worker>,
+    pub(crate) attempt: u32,
+    pub(crate) deadline: Option<Instant>,
+}
+
+/// A further attempt of a handler; the handler is not regarded as ended before this is dropped.
+pub struct Retry {
+    context: Context,
+    _run: Run,
+}
+
+impl Deref for Retry {
+    type Target = Context;
+
+    fn deref(&self) -> &Context {
+        &self.context
+    }
+}
+
+impl fmt::Debug for Retry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Retry").field(&self.context).finish()
+    }
 }
 
 impl Context {
@@ -92,7 +117,7 @@ impl Context {
     /// wait; [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a malformed event.
     pub fn publish(&self, event: impl IntoEvent) -> Result<Receipt> {
         let event = self.bus().stamp(event)?;
-        self.delivery.follow_up(event)
+        self.follow_up(event)
     }
 
     /// Publishes an event on behalf of this handler and waits for its report. It is dispatched
@@ -103,7 +128,50 @@ impl Context {
     /// As [`publish`](Self::publish).
     pub async fn publish_and_wait(&self, event: impl IntoEvent) -> Result<PublishReport> {
         let event = self.bus().stamp(event)?;
-        self.delivery.publish_and_wait_within(self, event).await
+        Entrance::new(self.bus(), Wait::Here).report(Some(self), event).await
+    }
+
+    /// Which attempt of this handler at this event it is, from 1.
+    ///
+    /// ```
+    /// use nexus_events_dispatch::{Bus, Context};
+    /// use nexus_events_model::Event;
+    /// let bus = Bus::new();
+    /// bus.on("a", |_: &Event, context: &Context| assert_eq!(context.attempt(), 1))?;
+    /// bus.try_publish(Event::builder("a"))?;
+    /// # Ok::<(), nexus_events_dispatch::Error>(())
+    /// ```
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// When the handler is going to be stopped, if a layer has set a time for it.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// The same, with a deadline that is no later than this. For layers; it stops nothing by
+    /// itself.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(self.deadline.map_or(deadline, |earlier| earlier.min(deadline)));
+        self
+    }
+
+    /// Begins the next attempt of this handler at this event; `None` when it has ended. For
+    /// layers that try again.
+    #[must_use]
+    pub fn retry(&self) -> Option<Retry> {
+        let run = self.entry.begin()?;
+        self.entry.counters.retried();
+        Some(Retry { context: Self { attempt: self.attempt + 1, ..self.clone() }, _run: run })
+    }
+
+    /// Waits until the handler has ended, or its bus was stopped. For layers that wait.
+    pub async fn ended(&self) {
+        self.entry.ended().await;
     }
 
     /// The types of the events that led to this one, oldest first, and its own.

@@ -18,7 +18,7 @@ use crate::lane::Pushed;
 use crate::limits::NESTED_WAIT_MAX;
 use crate::publish::Receipt;
 use crate::registry::Route;
-use crate::runtime::{Job, Skip, run_inline};
+use crate::runtime::{Ended, Job, Skip, run_inline};
 use crate::shutdown::Admission;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, OnceLock, Ordering};
 
@@ -37,7 +37,11 @@ pub(crate) struct Delivery {
     follow_ups: Mutex<Vec<Arc<Delivery>>>,
     rejected: AtomicUsize,
     ran: AtomicBool,
+    /// All waves are over.
     concluded: AtomicBool,
+    /// What is left: the waves, and each handler that tries again.
+    open: AtomicUsize,
+    finished: AtomicBool,
     report: Option<Report>,
     /// Keeps the event counted as in flight.
     admission: Mutex<Option<Admission>>,
@@ -89,13 +93,25 @@ impl Delivery {
         sender: Option<oneshot::Sender<PublishReport>>,
     ) -> Arc<Self> {
         let bus = admission.bus().clone();
+        bus.record(&event);
         let route = bus.route(event.event_type());
+        Self::along(route, event, lineage, outer, admission, sender)
+    }
+
+    /// A delivery to the handlers of this route.
+    fn along(
+        route: Route,
+        event: Event,
+        lineage: Lineage,
+        outer: Option<Context>,
+        admission: Admission,
+        sender: Option<oneshot::Sender<PublishReport>>,
+    ) -> Arc<Self> {
         let refuses =
             |(place, entry): (usize, &Arc<Entry>)| (!entry.accepts(&event)).then_some(place);
         let refused = route.iter().enumerate().filter_map(refuses).collect();
-        bus.record(&event);
         Arc::new(Self {
-            bus,
+            bus: admission.bus().clone(),
             event,
             lineage,
             outer,
@@ -106,6 +122,8 @@ impl Delivery {
             rejected: AtomicUsize::new(0),
             ran: AtomicBool::new(false),
             concluded: AtomicBool::new(false),
+            open: AtomicUsize::new(1),
+            finished: AtomicBool::new(false),
             report: sender.map(|sender| Report::new(route.len(), sender)),
             is_follow_up: admission.is_follow_up(),
             admission: Mutex::new(Some(admission)),
@@ -121,6 +139,19 @@ impl Delivery {
     ) -> Result<Arc<Self>> {
         let admission = Admission::first(bus)?;
         Ok(Self::new(event, Lineage::default(), Context::innermost(), admission, sender))
+    }
+
+    /// A delivery of an event that was published before to one handler alone.
+    pub(crate) fn again(
+        bus: &Bus,
+        event: Event,
+        entry: Arc<Entry>,
+        sender: oneshot::Sender<PublishReport>,
+    ) -> Result<Arc<Self>> {
+        let admission = Admission::first(bus)?;
+        bus.counters().published();
+        let route = Arc::new([entry]);
+        Ok(Self::along(route, event, Lineage::default(), None, admission, Some(sender)))
     }
 
     /// Queues an event published by a handler of this one.
@@ -194,11 +225,14 @@ impl Delivery {
             matched: self.route.len() - self.refused.len(),
             rejected: self.rejected.load(Ordering::Relaxed),
             follow_up: self.is_follow_up,
+            duplicate: false,
         }
     }
 
     pub(crate) fn cancel(&self, by: Text, reason: Text) {
-        let _ = self.cancelled.set((by, reason));
+        if !self.is_concluded() {
+            let _ = self.cancelled.set((by, reason));
+        }
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
@@ -306,9 +340,11 @@ impl Delivery {
             if entry.lane.get().is_none() && self.is_open(place) {
                 match entry.begin() {
                     Some(run) => {
-                        let outcome = run_inline(self, entry);
+                        let ended = run_inline(self, entry);
                         drop(run);
-                        self.note(place, outcome);
+                        if let Some(outcome) = ended.go_on(self, place) {
+                            self.note(place, outcome);
+                        }
                     }
                     None => self.skip(place, Skip::Unsubscribed),
                 }
@@ -323,9 +359,29 @@ impl Delivery {
     }
 
     /// A handler that ran elsewhere is done. `true` when the caller must go on with the delivery.
-    pub(crate) fn done(&self, place: usize, outcome: HandlerOutcome) -> bool {
-        self.note(place, outcome);
+    pub(crate) fn done(self: &Arc<Self>, place: usize, ended: Ended) -> bool {
+        if let Some(outcome) = ended.go_on(self, place) {
+            self.note(place, outcome);
+        }
         self.leave()
+    }
+
+    /// The handler at this place is going to try again.
+    pub(crate) fn retrying(&self, first: &HandlerOutcome, place: usize) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        self.count(place, first);
+    }
+
+    /// The handler at this place has tried for the last time.
+    pub(crate) fn retried(&self, place: usize, last: HandlerOutcome) {
+        self.route[place].counters.ended(&last);
+        self.bus.counters().ran(&last);
+        self.keep(place, || last);
+        self.close();
+    }
+
+    pub(crate) fn entry(&self, place: usize) -> &Arc<Entry> {
+        &self.route[place]
     }
 
     /// A handler elsewhere did not get to run. `true` as for [`done`](Self::done).
@@ -335,10 +391,14 @@ impl Delivery {
     }
 
     fn note(&self, place: usize, outcome: HandlerOutcome) {
-        self.ran.store(true, Ordering::Relaxed);
-        self.route[place].counters.ran(&outcome);
-        self.bus.counters().ran(&outcome);
+        self.count(place, &outcome);
         self.keep(place, || outcome);
+    }
+
+    fn count(&self, place: usize, outcome: &HandlerOutcome) {
+        self.ran.store(true, Ordering::Relaxed);
+        self.route[place].counters.ran(outcome);
+        self.bus.counters().ran(outcome);
     }
 
     fn skip(&self, place: usize, reason: Skip) {
@@ -361,7 +421,7 @@ impl Delivery {
         }
     }
 
-    /// Ends the delivery; gives back follow-ups that came in at the last moment.
+    /// Ends the waves; gives back follow-ups that came in at the last moment.
     fn conclude(&self) -> Vec<Arc<Self>> {
         if let Some((by, reason)) = self.cancelled.get() {
             let why = Text::from(format!("cancelled by {by}: {reason}"));
@@ -378,6 +438,16 @@ impl Delivery {
             self.concluded.store(true, Ordering::Release);
             std::mem::take(&mut *follow_ups)
         };
+        self.close();
+        late
+    }
+
+    /// One of the things that were open is over; the last one ends the delivery.
+    fn close(&self) {
+        if self.open.fetch_sub(1, Ordering::AcqRel) != 1 {
+            return;
+        }
+        self.finished.store(true, Ordering::Relaxed);
         self.bus.counters().concluded(self.end());
         drop(self.admission.lock().take());
         if let Some(report) = &self.report {
@@ -388,7 +458,6 @@ impl Delivery {
                 let _ = sender.send(PublishReport::new(self.event.id().clone(), outcomes));
             }
         }
-        late
     }
 
     fn end(&self) -> End {
@@ -422,7 +491,7 @@ pub(crate) enum End {
 impl Drop for Delivery {
     /// A delivery that nobody can drive any more, at the end of a runtime, is lost but counted.
     fn drop(&mut self) {
-        if !self.is_concluded() {
+        if !self.finished.load(Ordering::Relaxed) {
             self.bus.counters().concluded(End::Lost);
         }
     }

@@ -2,6 +2,7 @@
 
 use nexus_events_model::{Event, Filter, Pattern, SubscriptionId, Text};
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::handler::{Handler, Mode};
 use crate::lane::Lane;
@@ -23,6 +24,10 @@ pub(crate) struct Entry {
     pub(crate) lane: OnceLock<Lane>,
     ended: AtomicBool,
     running: AtomicUsize,
+    /// Told when no further run may begin.
+    end: Notify,
+    /// Told when what still runs on tasks is to be dropped.
+    cut_off: Notify,
     /// Told when the last run of an ended handler is over.
     idle: Notify,
 }
@@ -49,6 +54,8 @@ impl Entry {
             lane: OnceLock::new(),
             ended: AtomicBool::new(false),
             running: AtomicUsize::new(0),
+            end: Notify::new(),
+            cut_off: Notify::new(),
             idle: Notify::new(),
         }
     }
@@ -75,8 +82,31 @@ impl Entry {
     /// Lets no further run begin.
     pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::SeqCst);
+        self.end.notify_waiters();
         if let Some(lane) = self.lane.get() {
             lane.stop();
+        }
+    }
+
+    /// Drops what still runs on tasks.
+    pub(crate) fn cut_off(&self) {
+        self.cut_off.notify_waiters();
+        if let Some(lane) = self.lane.get() {
+            lane.abort();
+        }
+    }
+
+    /// Waits until what runs on tasks is to be dropped.
+    pub(crate) fn is_cut_off(&self) -> Notified<'_> {
+        self.cut_off.notified()
+    }
+
+    /// Waits until no further run may begin.
+    pub(crate) async fn ended(&self) {
+        let mut ended = std::pin::pin!(self.end.notified());
+        ended.as_mut().enable();
+        if !self.has_ended() {
+            ended.await;
         }
     }
 

@@ -19,6 +19,8 @@ pub enum ErrorKind {
     InvalidOption,
     /// Another handler has this name.
     DuplicateName,
+    /// No handler has this name.
+    UnknownHandler,
     /// The bus is shut down or shutting down.
     Closed,
     /// Handlers publish events whose handlers publish events, too many times over.
@@ -27,6 +29,10 @@ pub enum ErrorKind {
     Overloaded,
     /// A report did not come in time.
     TimedOut,
+    /// A layer does not let the event pass, or the handler be registered.
+    Refused,
+    /// A layer has to wait, and the caller does not.
+    WouldWait,
     /// No tokio runtime is there to run the handler on.
     NoRuntime,
 }
@@ -44,10 +50,13 @@ impl ErrorKind {
             Self::Invalid(kind) => kind.as_str(),
             Self::InvalidOption => "invalid_option",
             Self::DuplicateName => "duplicate_name",
+            Self::UnknownHandler => "unknown_handler",
             Self::Closed => "closed",
             Self::TooDeep => "too_deep",
             Self::Overloaded => "overloaded",
             Self::TimedOut => "timed_out",
+            Self::Refused => "refused",
+            Self::WouldWait => "would_wait",
             Self::NoRuntime => "no_runtime",
         }
     }
@@ -72,6 +81,38 @@ struct Inner {
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner { kind, message: message.into(), source: None }))
+    }
+
+    /// For a layer that does not let an event pass. The text says why and what to do.
+    ///
+    /// ```
+    /// use nexus_events_dispatch::{Error, ErrorKind};
+    /// assert_eq!(Error::refused("not allowed").kind(), ErrorKind::Refused);
+    /// ```
+    #[must_use]
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Refused, message)
+    }
+
+    /// As [`refused`](Self::refused), when trying again later can help.
+    ///
+    /// ```
+    /// use nexus_events_dispatch::{Error, Status};
+    /// assert_eq!(Error::overloaded("100 events/s are the most").status(), Status::Temporary);
+    /// ```
+    #[must_use]
+    pub fn overloaded(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Overloaded, message)
+    }
+
+    pub(crate) fn would_wait() -> Self {
+        let message = "a layer of this bus has to wait; use `publish` instead of `try_publish`";
+        Self::new(ErrorKind::WouldWait, message)
+    }
+
+    pub(crate) fn unknown_handler(name: &str) -> Self {
+        let message = format!("no handler is named `{name}`; `stats` lists those that there are");
+        Self::new(ErrorKind::UnknownHandler, message)
     }
 
     pub(crate) fn closed() -> Self {
@@ -109,11 +150,12 @@ impl Error {
         self.0.kind
     }
 
-    /// Whether trying again can help: only for [`ErrorKind::Overloaded`] and [`ErrorKind::TimedOut`].
+    /// Whether trying again can help: for [`ErrorKind::Overloaded`], [`ErrorKind::TimedOut`] and
+    /// [`ErrorKind::WouldWait`].
     #[must_use]
     pub fn status(&self) -> Status {
         match self.0.kind {
-            ErrorKind::Overloaded | ErrorKind::TimedOut => Status::Temporary,
+            ErrorKind::Overloaded | ErrorKind::TimedOut | ErrorKind::WouldWait => Status::Temporary,
             _ => Status::Permanent,
         }
     }

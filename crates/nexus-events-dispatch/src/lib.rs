@@ -86,6 +86,7 @@ mod clock;
 mod context;
 mod delivery;
 mod endings;
+mod entrance;
 mod entry;
 mod error;
 mod follow_up;
@@ -93,6 +94,7 @@ mod handler;
 mod history;
 mod index;
 mod lane;
+mod layer;
 mod publish;
 mod registry;
 mod runtime;
@@ -104,15 +106,16 @@ mod sync;
 
 pub use crate::bus::{Bus, BusBuilder};
 pub use crate::clock::{Clock, ManualClock, SystemClock};
-pub use crate::context::Context;
+pub use crate::context::{Context, Retry};
 pub use crate::error::{Error, ErrorKind, Result, Status};
 #[doc(hidden)]
 pub use crate::handler::shape;
 pub use crate::handler::{
-    Called, Configured, Handler, HandlerError, HandlerExt, HandlerResult, HandlerReturn,
-    IntoHandler, Mode,
+    Attempt, BoxFuture, Called, Configured, Handler, HandlerError, HandlerExt, HandlerResult,
+    HandlerReturn, IntoHandler, LastAttempt, Mode,
 };
 pub use crate::index::PatternIndex;
+pub use crate::layer::{Layer, Next, Published, Registration};
 pub use crate::publish::Receipt;
 pub use crate::shutdown::ShutdownReport;
 pub use crate::stats::{BusStats, EventStats, HandlerStats};

@@ -1,14 +1,12 @@
 //! The path of one event into the bus.
 
-use std::pin::pin;
-use std::task;
-
 use nexus_events_model::{Event, EventId, IntoEvent, PublishReport};
 use tokio::sync::oneshot;
 
 use crate::bus::Bus;
 use crate::context::Context;
 use crate::delivery::{Delivery, Wait};
+use crate::entrance::{Entrance, now};
 use crate::error::{Error, Result};
 
 /// Proof that an event was accepted.
@@ -33,6 +31,23 @@ pub struct Receipt {
     pub rejected: usize,
     /// Whether it was published by a handler, and so waits until the running wave is over.
     pub follow_up: bool,
+    /// Whether a layer had seen it before; nothing was published again.
+    pub duplicate: bool,
+}
+
+impl Receipt {
+    /// A receipt of a layer that answers for an event itself: no handler matched.
+    ///
+    /// ```
+    /// use nexus_events_dispatch::Receipt;
+    /// use nexus_events_model::EventId;
+    /// assert_eq!(Receipt::new(EventId::new("evt-1")?).matched, 0);
+    /// # Ok::<(), nexus_events_model::Error>(())
+    /// ```
+    #[must_use]
+    pub fn new(event_id: EventId) -> Self {
+        Self { event_id, matched: 0, rejected: 0, follow_up: false, duplicate: false }
+    }
 }
 
 impl Bus {
@@ -59,8 +74,8 @@ impl Bus {
     pub async fn publish(&self, event: impl IntoEvent) -> Result<Receipt> {
         let event = self.stamp(event)?;
         match Context::current(self) {
-            Some(context) => context.delivery.follow_up(event),
-            None => self.publish_first(event, Wait::Here).await,
+            Some(context) => context.follow_up(event),
+            None => Entrance::new(self, Wait::Here).enter(event).await,
         }
     }
 
@@ -68,24 +83,15 @@ impl Bus {
     /// at once.
     ///
     /// # Errors
-    /// As [`publish`](Self::publish).
+    /// As [`publish`](Self::publish), and [`ErrorKind::WouldWait`](crate::ErrorKind::WouldWait)
+    /// when a layer of the bus has to wait.
     pub fn try_publish(&self, event: impl IntoEvent) -> Result<Receipt> {
         let event = self.stamp(event)?;
         if let Some(context) = Context::current(self) {
-            return context.delivery.follow_up(event);
+            return context.follow_up(event);
         }
-        // Without waiting for queues the future is ready when first polled.
-        let publish = pin!(self.publish_first(event, Wait::Never));
-        match publish.poll(&mut task::Context::from_waker(task::Waker::noop())) {
-            task::Poll::Ready(receipt) => receipt,
-            task::Poll::Pending => unreachable!("a delivery that may not wait is driven in one go"),
-        }
-    }
-
-    async fn publish_first(&self, event: Event, wait: Wait) -> Result<Receipt> {
-        let delivery = Delivery::first(self, event, None)?;
-        Delivery::drive(delivery.clone(), wait).await;
-        Ok(delivery.receipt())
+        let entrance = Entrance::new(self, Wait::Never);
+        now(entrance.enter(event)).unwrap_or_else(|| Err(Error::would_wait()))
     }
 
     /// Publishes an event and returns when every handler is done, with all outcomes in the order
@@ -110,12 +116,8 @@ impl Bus {
     /// As [`publish`](Self::publish).
     pub async fn publish_and_wait(&self, event: impl IntoEvent) -> Result<PublishReport> {
         let event = self.stamp(event)?;
-        if let Some(context) = Context::current(self) {
-            return context.delivery.publish_and_wait_within(&context, event).await;
-        }
-        let (sender, receiver) = oneshot::channel();
-        Delivery::drive(Delivery::first(self, event, Some(sender))?, Wait::Here).await;
-        receiver.await.map_err(|_| Error::cut_off())
+        let context = Context::current(self);
+        Entrance::new(self, Wait::Here).report(context.as_ref(), event).await
     }
 
     /// Publishes several events in order. All are checked first: one that is malformed stops the
@@ -149,5 +151,32 @@ impl Bus {
             receipts.push(self.publish(event).await.map_err(|error| error.at_index(index))?);
         }
         Ok(receipts)
+    }
+
+    /// Gives an event that was published before to one handler alone, again, and returns when it
+    /// is done. No layer of the bus is asked, and the history does not change.
+    ///
+    /// ```
+    /// use nexus_events_dispatch::{Bus, HandlerExt};
+    /// use nexus_events_model::Event;
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let bus = Bus::new();
+    /// bus.on("order.*", (|_: &Event| {}).named("billing"))?;
+    /// bus.on("order.*", (|_: &Event| {}).named("shipping"))?;
+    /// let event = bus.stamp(Event::builder("order.created"))?;
+    /// bus.publish(event.clone()).await?;
+    /// let report = bus.redeliver("billing", event).await?;
+    /// assert_eq!((report.outcomes.len(), &*report.outcomes[0].handler), (1, "billing"));
+    /// # Ok::<(), nexus_events_dispatch::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::UnknownHandler`](crate::ErrorKind::UnknownHandler);
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) after a shutdown.
+    pub async fn redeliver(&self, handler: &str, event: Event) -> Result<PublishReport> {
+        let entry = self.0.registry.find(handler).ok_or_else(|| Error::unknown_handler(handler))?;
+        let (sender, receiver) = oneshot::channel();
+        Delivery::drive(Delivery::again(self, event, entry, sender)?, Wait::Here).await;
+        receiver.await.map_err(|_| Error::cut_off())
     }
 }

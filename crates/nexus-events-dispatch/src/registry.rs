@@ -85,7 +85,8 @@ impl Registry {
         prepare: impl FnOnce(&Arc<Entry>),
     ) -> Result<Arc<Entry>> {
         // The handler's own code, so not under the lock.
-        let name = options.name.map_or_else(|| Name::Own(handler.name()), Name::Chosen);
+        let own = || options.own_name.unwrap_or_else(|| handler.name());
+        let name = options.name.map_or_else(|| Name::Own(own()), Name::Chosen);
         let mut writer = self.writer.lock();
         if writer.closed {
             return Err(Error::closed());
@@ -136,6 +137,10 @@ impl Registry {
 
     pub(crate) fn entries(&self) -> Vec<Arc<Entry>> {
         self.snapshot.load().entries.clone()
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<Arc<Entry>> {
+        self.snapshot.load().entries.iter().find(|entry| entry.name == name).cloned()
     }
 
     /// Swaps in a changed copy; the caller holds the writer's lock.

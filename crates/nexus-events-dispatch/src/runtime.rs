@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::context::{CURRENT, Context};
 use crate::delivery::{Delivery, Wait};
 use crate::entry::Entry;
-use crate::handler::{Called, HandlerResult, Mode};
+use crate::handler::{BoxFuture, Called, HandlerResult, LastAttempt, Mode};
 use crate::sync::{Arc, Mutex};
 
 /// One event for one handler.
@@ -87,12 +87,12 @@ async fn run_job(entry: &Arc<Entry>, job: &Job, workers: &Arc<Semaphore>) -> boo
     let Some(run) = entry.begin() else {
         return job.delivery.not_run(job.place, Skip::Unsubscribed);
     };
-    let outcome = match worker {
+    let ended = match worker {
         Some(worker) => run_blocking(&job.delivery, entry, worker).await,
         None => run_queued(&job.delivery, entry).await,
     };
     drop(run);
-    job.delivery.done(job.place, outcome)
+    job.delivery.done(job.place, ended)
 }
 
 /// Handles an event from a queue.
@@ -114,29 +114,96 @@ impl<'a> Turn<'a> {
         Self { entry, started: delivery.bus.now(), clock: Instant::now() }
     }
 
-    fn end(self, result: std::thread::Result<HandlerResult>) -> HandlerOutcome {
-        let (status, value, error) = read(result);
+    fn end(self, result: std::thread::Result<HandlerResult>) -> Ended {
+        let Said { status, value, error, retries } = read(result);
         let mut outcome =
             HandlerOutcome::new(self.entry.name.clone(), self.entry.id, status, self.started);
         outcome.value = value;
         outcome.error = error;
-        outcome.duration(self.clock.elapsed())
+        Ended { outcome: outcome.duration(self.clock.elapsed()), retries, clock: self.clock }
+    }
+}
+
+/// A handler's turn that is over, as far as its wave is concerned.
+pub(crate) struct Ended {
+    pub(crate) outcome: HandlerOutcome,
+    /// Further attempts, which go on beside lower waves.
+    retries: Option<BoxFuture<'static, LastAttempt>>,
+    clock: Instant,
+}
+
+impl Ended {
+    /// Waits for further attempts on a task; gives the outcome back when there are none.
+    pub(crate) fn go_on(self, delivery: &Arc<Delivery>, place: usize) -> Option<HandlerOutcome> {
+        let Self { outcome, retries, clock } = self;
+        let (Some(retries), Some(runtime)) = (retries, delivery.bus.runtime()) else {
+            return Some(outcome);
+        };
+        delivery.retrying(&outcome, place);
+        let delivery = delivery.clone();
+        runtime.spawn(async move {
+            let entry = delivery.entry(place).clone();
+            let mut cut_off = pin!(entry.is_cut_off());
+            let mut retries = pin!(contain(retries));
+            let last = poll_fn(|task| match cut_off.as_mut().poll(task) {
+                Poll::Ready(()) => Poll::Ready(None),
+                Poll::Pending => retries.as_mut().poll(task).map(Some),
+            });
+            if let Some(last) = last.await {
+                delivery.retried(place, last_outcome(outcome, last, clock));
+            }
+        });
+        None
+    }
+}
+
+/// The first outcome turned into the last.
+fn last_outcome(
+    mut outcome: HandlerOutcome,
+    last: std::thread::Result<LastAttempt>,
+    clock: Instant,
+) -> HandlerOutcome {
+    let (attempt, result) = match last {
+        Ok(last) => (last.attempt, Ok(last.result)),
+        Err(panic) => (outcome.attempt, Err(panic)),
+    };
+    let said = read(result);
+    (outcome.status, outcome.value, outcome.error) = (said.status, said.value, said.error);
+    outcome.attempt = attempt;
+    outcome.duration(clock.elapsed())
+}
+
+/// What a turn gave, read from what the program said.
+struct Said {
+    status: OutcomeStatus,
+    value: Value,
+    error: Option<Text>,
+    retries: Option<BoxFuture<'static, LastAttempt>>,
+}
+
+impl Said {
+    fn new(status: OutcomeStatus, value: Value, error: Option<Text>) -> Self {
+        Self { status, value, error, retries: None }
     }
 }
 
 /// What a turn gave. Errors and panics are the program's own values: writing them as text and
 /// dropping them may panic in turn.
-fn read(result: std::thread::Result<HandlerResult>) -> (OutcomeStatus, Value, Option<Text>) {
+fn read(result: std::thread::Result<HandlerResult>) -> Said {
     let read = catch_unwind(AssertUnwindSafe(|| match result {
-        Ok(Ok(value)) => (OutcomeStatus::Success, value, None),
-        Ok(Err(error)) => (OutcomeStatus::Error, Value::Null, Some(error.to_string().into())),
-        Err(panic) => (OutcomeStatus::Panicked, Value::Null, Some(panic_text(&*panic))),
+        Ok(Ok(value)) => Said::new(OutcomeStatus::Success, value, None),
+        Ok(Err(mut error)) => {
+            let retries = error.take_retries();
+            let text = Text::from(error.to_string());
+            Said { retries, ..Said::new(error.outcome(), Value::Null, Some(text)) }
+        }
+        Err(panic) => Said::new(OutcomeStatus::Panicked, Value::Null, Some(panic_text(&*panic))),
     }));
     read.unwrap_or_else(|panic| {
         let text = panic_text(&*panic);
         // Dropping this one might go on for ever.
         std::mem::forget(panic);
-        (OutcomeStatus::Panicked, Value::Null, Some(text))
+        Said::new(OutcomeStatus::Panicked, Value::Null, Some(text))
     })
 }
 
@@ -147,7 +214,13 @@ fn panic_text(panic: &(dyn Any + Send)) -> Text {
 }
 
 fn context(delivery: &Arc<Delivery>, entry: &Arc<Entry>) -> Context {
-    Context { delivery: delivery.clone(), entry: entry.clone(), worker: None }
+    Context {
+        delivery: delivery.clone(),
+        entry: entry.clone(),
+        worker: None,
+        attempt: 1,
+        deadline: None,
+    }
 }
 
 /// Calls the handler with the context at hand for calls on a plain bus, panics contained.
@@ -157,7 +230,7 @@ fn call<'a>(entry: &'a Entry, context: &'a Context) -> std::thread::Result<Calle
     }))
 }
 
-pub(crate) fn run_inline(delivery: &Arc<Delivery>, entry: &Arc<Entry>) -> HandlerOutcome {
+pub(crate) fn run_inline(delivery: &Arc<Delivery>, entry: &Arc<Entry>) -> Ended {
     let turn = Turn::begin(delivery, entry);
     let context = context(delivery, entry);
     let result = call(entry, &context).map(|called| match called {
@@ -169,7 +242,7 @@ pub(crate) fn run_inline(delivery: &Arc<Delivery>, entry: &Arc<Entry>) -> Handle
     turn.end(result)
 }
 
-async fn run_queued(delivery: &Arc<Delivery>, entry: &Arc<Entry>) -> HandlerOutcome {
+async fn run_queued(delivery: &Arc<Delivery>, entry: &Arc<Entry>) -> Ended {
     let turn = Turn::begin(delivery, entry);
     let context = context(delivery, entry);
     let result = match call(entry, &context) {
@@ -180,11 +253,7 @@ async fn run_queued(delivery: &Arc<Delivery>, entry: &Arc<Entry>) -> HandlerOutc
     turn.end(result)
 }
 
-async fn run_blocking(
-    delivery: &Arc<Delivery>,
-    entry: &Arc<Entry>,
-    worker: Worker,
-) -> HandlerOutcome {
+async fn run_blocking(delivery: &Arc<Delivery>, entry: &Arc<Entry>, worker: Worker) -> Ended {
     let turn = Turn::begin(delivery, entry);
     let context = Context { worker: Some(worker), ..context(delivery, entry) };
     let entry = entry.clone();

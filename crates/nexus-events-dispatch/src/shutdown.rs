@@ -184,11 +184,8 @@ impl Bus {
         drop(leaving);
         for entry in self.close_registry() {
             entry.end();
-            if let Some(lane) = entry.lane.get()
-                && !drained
-                && !Context::is_within(self, entry.id)
-            {
-                lane.abort();
+            if !drained && !Context::is_within(self, entry.id) {
+                entry.cut_off();
             }
         }
         ShutdownReport { drained: before.saturating_sub(own + lost), lost }

@@ -32,6 +32,7 @@ impl Count {
 #[derive(Default)]
 pub(crate) struct HandlerCounters {
     executions: Count,
+    retries: Count,
     errors: Count,
     panics: Count,
     filtered: Count,
@@ -60,6 +61,17 @@ impl HandlerCounters {
         }
     }
 
+    /// A further attempt has begun.
+    pub(crate) fn retried(&self) {
+        self.executions.add(1);
+        self.retries.add(1);
+    }
+
+    /// The last of several attempts is over.
+    pub(crate) fn ended(&self, outcome: &HandlerOutcome) {
+        self.errors.add(outcome.status.is_failure().into());
+    }
+
     pub(crate) fn cancelled(&self) {
         self.cancelled.add(1);
     }
@@ -72,6 +84,7 @@ pub(crate) struct BusCounters {
     processed: Count,
     failed: Count,
     rejected: Count,
+    refused: Count,
     unsubscribed: Count,
     handled: Count,
     cancelled: Count,
@@ -84,6 +97,11 @@ pub(crate) struct BusCounters {
 impl BusCounters {
     pub(crate) fn published(&self) {
         self.published.add(1);
+    }
+
+    /// A layer refused an event whose publisher had gone on.
+    pub(crate) fn refused(&self) {
+        self.refused.add(1);
     }
 
     pub(crate) fn ran(&self, outcome: &HandlerOutcome) {
@@ -122,6 +140,7 @@ impl BusCounters {
             skipped_events: self.skipped.get(),
             lost_events: self.lost.get(),
             rejected: self.rejected.get(),
+            refused: self.refused.get(),
             unsubscribed: self.unsubscribed.get(),
             in_flight,
             follow_ups_waiting,
@@ -164,6 +183,8 @@ pub struct EventStats {
     pub lost_events: u64,
     /// Handlers that lost an event because their queue was full.
     pub rejected: u64,
+    /// Events of handlers that a layer refused after it had waited.
+    pub refused: u64,
     /// Handlers that ended while an event waited for them.
     pub unsubscribed: u64,
     /// Events on their way now.
@@ -340,6 +361,7 @@ impl Serialize for BusStats {
                 "skipped_events": events.skipped_events,
                 "lost_events": events.lost_events,
                 "rejected": events.rejected,
+                "refused": events.refused,
                 "unsubscribed": events.unsubscribed,
                 "in_flight": events.in_flight,
                 "follow_ups_waiting": events.follow_ups_waiting,

@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-use nexus_events_model::{Filter, Pattern, SubscriptionId, Text};
+use nexus_events_model::{Event, Filter, Pattern, SubscriptionId, Text};
 
 use crate::bus::{Bus, Inner};
 use crate::context::Context;
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handler::Mode;
+use crate::layer::{Layer, Layers};
 use crate::limits::{FOLLOW_UPS_MAX, HANDLER_NAME_BYTES_MAX, QUEUE_EVENTS_DEFAULT};
 use crate::sync::{Arc, Weak};
 
@@ -79,6 +80,9 @@ pub struct SubscriptionOptions {
     pub(crate) filters: Vec<Filter>,
     pub(crate) mode: Option<Mode>,
     pub(crate) queue: Option<usize>,
+    pub(crate) key: Option<Key>,
+    pub(crate) layers: Layers,
+    pub(crate) own_name: Option<Text>,
 }
 
 impl SubscriptionOptions {
@@ -118,6 +122,43 @@ impl SubscriptionOptions {
         self
     }
 
+    /// Keeps events of one key in order, one at a time, and lets other keys go on meanwhile; an
+    /// event without a key is not ordered. A queued or blocking handler only.
+    ///
+    /// ```
+    /// use nexus_events_dispatch::SubscriptionOptions;
+    /// use nexus_events_model::Event;
+    /// let by_user = |event: &Event| event.user_id().map(|user| user.as_str().into());
+    /// let options = SubscriptionOptions::new().ordered_by(by_user);
+    /// ```
+    pub fn ordered_by(
+        mut self,
+        key: impl Fn(&Event) -> Option<Text> + Send + Sync + 'static,
+    ) -> Self {
+        self.key = Some(Key(Arc::new(key)));
+        self
+    }
+
+    /// The key of this event, when the handler is ordered by one.
+    #[must_use]
+    pub fn key_of(&self, event: &Event) -> Option<Text> {
+        self.key.as_ref().and_then(|key| (key.0)(event))
+    }
+
+    /// Puts a layer around the handler, inside of those that are there already.
+    ///
+    /// ```
+    /// use nexus_events_dispatch::{Layer, SubscriptionOptions};
+    /// struct Audited;
+    /// impl Layer for Audited {}
+    /// let options = SubscriptionOptions::new().layer(Audited);
+    /// assert_eq!(options.clone(), options);
+    /// ```
+    pub fn layer(mut self, layer: impl Layer) -> Self {
+        self.layers.0.push(Arc::new(layer));
+        self
+    }
+
     pub(crate) fn check(&self, mode: Mode) -> Result<()> {
         let invalid = |message: String| Err(Error::new(ErrorKind::InvalidOption, message));
         match &self.name {
@@ -146,6 +187,22 @@ impl SubscriptionOptions {
 
     pub(crate) fn queue_events(&self) -> usize {
         self.queue.unwrap_or(QUEUE_EVENTS_DEFAULT)
+    }
+}
+
+/// Says what events are ordered by.
+#[derive(Clone)]
+pub(crate) struct Key(Arc<dyn Fn(&Event) -> Option<Text> + Send + Sync>);
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key")
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 

@@ -1,78 +1,25 @@
 //! The code that receives events: the [`Handler`] trait, and functions as handlers.
 
+mod error;
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
 
-use nexus_events_model::{Event, Filter, Status, Text};
+use nexus_events_model::{Event, Filter, Text};
 use serde_json::Value;
 
+pub use self::error::{Attempt, HandlerError, LastAttempt};
 use crate::context::Context;
+use crate::layer::Layer;
 use crate::subscription::{HandlerPriority, SubscriptionOptions};
 use crate::sync::Arc;
 
 /// What a handler's turn gave: a value for the report (`null` for nothing), or an error.
 pub type HandlerResult = Result<Value, HandlerError>;
 
-/// A handler's failure, made from any error with `?`.
-///
-/// It is temporary unless made with [`HandlerError::permanent`]: trying again may help.
-///
-/// ```
-/// use nexus_events_dispatch::HandlerError;
-/// fn parse(text: &str) -> Result<u32, HandlerError> {
-///     Ok(text.parse::<u32>().map_err(HandlerError::permanent)?)
-/// }
-/// assert!(parse("seven").unwrap_err().to_string().contains("invalid digit"));
-/// ```
-pub struct HandlerError {
-    error: Box<dyn std::error::Error + Send + Sync>,
-    status: Status,
-}
-
-impl HandlerError {
-    /// A failure that the same event will meet again.
-    pub fn permanent(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { error: error.into(), status: Status::Permanent }
-    }
-
-    /// Whether trying again can help.
-    ///
-    /// ```
-    /// # use nexus_events_dispatch::{HandlerError, Status};
-    /// assert_eq!(HandlerError::permanent("no such user").status(), Status::Permanent);
-    /// assert_eq!(HandlerError::from("connection lost").status(), Status::Temporary);
-    /// ```
-    #[must_use]
-    pub fn status(&self) -> Status {
-        self.status
-    }
-}
-
-impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for HandlerError {
-    fn from(error: E) -> Self {
-        Self { error: error.into(), status: Status::Temporary }
-    }
-}
-
-impl fmt::Display for HandlerError {
-    /// The error and its causes, from the outside in.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.error)?;
-        let mut source = self.error.source();
-        while let Some(cause) = source {
-            write!(f, ": {cause}")?;
-            source = cause.source();
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for HandlerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HandlerError({:?}, {self})", self.status)
-    }
-}
+/// A future on the heap.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Where a handler runs.
 ///
@@ -102,7 +49,7 @@ pub enum Called<'a> {
     /// It is done.
     Ready(HandlerResult),
     /// It goes on when polled.
-    Pending(Pin<Box<dyn Future<Output = HandlerResult> + Send + 'a>>),
+    Pending(BoxFuture<'a, HandlerResult>),
 }
 
 impl fmt::Debug for Called<'_> {
@@ -254,6 +201,20 @@ pub trait HandlerExt<Shape>: IntoHandler<Shape> {
     #[must_use]
     fn mode(self, mode: Mode) -> Configured {
         self.with(|options| options.mode(mode))
+    }
+
+    /// Puts a layer around it, inside of those that are there already.
+    ///
+    /// ```
+    /// use nexus_events_dispatch::{Bus, HandlerExt, Layer};
+    /// struct Audited;
+    /// impl Layer for Audited {}
+    /// Bus::new().on("**", (|_: &nexus_events_model::Event| {}).layer(Audited))?;
+    /// # Ok::<(), nexus_events_dispatch::Error>(())
+    /// ```
+    #[must_use]
+    fn layer(self, layer: impl Layer) -> Configured {
+        self.with(|options| options.layer(layer))
     }
 
     /// Changes any of its options.
