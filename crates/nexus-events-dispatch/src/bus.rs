@@ -18,16 +18,19 @@ use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::follow_up::FollowUps;
 use crate::handler::{Handler, IntoHandler, Mode};
+use crate::here;
 use crate::history::History;
 use crate::lane::Lane;
 use crate::layer::{Layer, Layers, Registration};
 use crate::limits::{HISTORY_BYTES_DEFAULT, HISTORY_EVENTS_DEFAULT, WORKERS_DEFAULT};
-use crate::registry::{Registry, Route};
+use crate::registry::Registry;
+use crate::route::Route;
 use crate::shutdown::Gate;
 use crate::stamp;
-use crate::stats::{BusCounters, BusStats, HandlerStats};
+use crate::stats::{BusCounters, BusStats};
+use crate::stripe::Stripes;
 use crate::subscription::{Subscription, SubscriptionOptions};
-use crate::sync::{Arc, OnceLock};
+use crate::sync::{Arc, AtomicU64, OnceLock, Ordering};
 
 /// An event goes in; every matching handler runs, in priority order. Clones are the same bus.
 ///
@@ -51,7 +54,10 @@ use crate::sync::{Arc, OnceLock};
 pub struct Bus(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
+    /// Different for every bus of the process.
+    pub(crate) id: u64,
     pub(crate) registry: Registry,
+    pub(crate) stripes: Stripes,
     gate: Gate,
     counters: BusCounters,
     history: History,
@@ -66,9 +72,13 @@ pub(crate) struct Inner {
     layers: Vec<Arc<dyn Layer>>,
 }
 
+/// Buses made so far.
+static BUSES: AtomicU64 = AtomicU64::new(0);
+
 impl Drop for Inner {
     fn drop(&mut self) {
         self.registry.close().iter().for_each(|entry| entry.end());
+        self.stripes.forget();
     }
 }
 
@@ -86,7 +96,9 @@ impl Bus {
 
     fn with(builder: BusBuilder) -> Self {
         Self(Arc::new(Inner {
+            id: BUSES.fetch_add(1, Ordering::Relaxed),
             registry: Registry::new(),
+            stripes: Stripes::default(),
             gate: Gate::default(),
             counters: BusCounters::default(),
             history: History::new(builder.history, builder.history_bytes),
@@ -157,6 +169,7 @@ impl Bus {
                 Lane::open(entry, queue, self.0.workers.clone(), runtime);
             }
         })?;
+        self.0.stripes.forget();
         Ok(Subscription { entry, bus: Arc::downgrade(&self.0) })
     }
 
@@ -174,7 +187,17 @@ impl Bus {
     /// # Errors
     /// [`ErrorKind::Invalid`] for a malformed event.
     pub fn stamp(&self, event: impl IntoEvent) -> Result<Event> {
-        Ok(event.into_event(|| stamp::stamp(self.now()))?)
+        Ok(self.stamp_at(event)?.0)
+    }
+
+    /// The event, and when it was stamped if it had to be.
+    pub(crate) fn stamp_at(
+        &self,
+        event: impl IntoEvent,
+    ) -> Result<(Event, Option<OffsetDateTime>)> {
+        let mut stamped = None;
+        let event = event.into_event(|| stamp::stamp(*stamped.insert(self.now())))?;
+        Ok((event, stamped))
     }
 
     /// The last `limit` events, oldest first; those that match, when a pattern is given.
@@ -199,14 +222,8 @@ impl Bus {
     #[must_use]
     pub fn stats(&self) -> BusStats {
         BusStats {
-            events: self.0.counters.snapshot(self.0.gate.in_flight(), self.0.follow_ups.waiting()),
-            handlers: self
-                .0
-                .registry
-                .entries()
-                .iter()
-                .map(|entry| HandlerStats::of(entry))
-                .collect(),
+            events: self.event_stats(),
+            handlers: self.handler_stats(),
             history_size: self.0.history.len(),
             history_max: self.0.history_max,
             history_bytes_max: self.0.history_bytes_max,
@@ -246,8 +263,15 @@ impl Bus {
         self.0.history.push(event);
     }
 
-    pub(crate) fn route(&self, event_type: &EventType) -> Route {
-        self.0.registry.route(event_type)
+    pub(crate) fn history_ring(&self) -> &History {
+        &self.0.history
+    }
+
+    pub(crate) fn route(&self, event_type: &EventType) -> Arc<Route> {
+        match here::route(&self.0, event_type) {
+            Some(route) => route.route.clone(),
+            None => Arc::new(self.0.registry.snapshot().find(event_type)),
+        }
     }
 
     pub(crate) fn layers(&self) -> &[Arc<dyn Layer>] {
@@ -276,7 +300,9 @@ impl Bus {
     }
 
     pub(crate) fn close_registry(&self) -> Vec<Arc<Entry>> {
-        self.0.registry.close()
+        let entries = self.0.registry.close();
+        self.0.stripes.forget();
+        entries
     }
 }
 
@@ -311,7 +337,7 @@ impl fmt::Debug for Bus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bus")
             .field("handlers", &self.0.registry.entries().len())
-            .field("in_flight", &self.0.gate.in_flight())
+            .field("in_flight", &self.in_flight())
             .finish_non_exhaustive()
     }
 }

@@ -1,9 +1,12 @@
 //! What a handler may do besides its work: cancel, publish, look around.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::ops::Deref;
+use std::pin::pin;
 
 use nexus_events_model::{Event, EventType, IntoEvent, PublishReport, SubscriptionId, Text};
+use scoped_tls::scoped_thread_local;
 use tokio::time::Instant;
 
 use crate::bus::Bus;
@@ -13,11 +16,12 @@ use crate::entry::{Entry, Run};
 use crate::error::Result;
 use crate::publish::Receipt;
 use crate::runtime::Worker;
-use crate::sync::Arc;
+use crate::stripe::ThreadRoute;
+use crate::sync::{Arc, AtomicUsize, OnceLock, Ordering};
 
-tokio::task_local! {
-    /// The handler that runs on this task or thread right now, for calls made on a plain [`Bus`].
-    pub(crate) static CURRENT: Context;
+scoped_thread_local! {
+    /// The handler that runs on this thread right now, for calls made on a plain [`Bus`].
+    static CURRENT: Context
 }
 
 /// A handler's view of the publish it takes part in. Cheap to clone; may outlive the call.
@@ -34,14 +38,52 @@ tokio::task_local! {
 /// bus.publish(Event::builder("order.created")).await?;
 /// # Ok::<(), nexus_events_dispatch::Error>(()) }).unwrap();
 /// ```
-#[derive(Clone)]
 pub struct Context {
-    pub(crate) delivery: Arc<Delivery>,
-    pub(crate) entry: Arc<Entry>,
+    way: Way,
+    /// Which handler of the route it is for.
+    place: AtomicUsize,
     /// What a blocking handler occupies.
     pub(crate) worker: Option<Worker>,
-    pub(crate) attempt: u32,
-    pub(crate) deadline: Option<Instant>,
+    attempt: u32,
+    deadline: Option<Instant>,
+}
+
+enum Way {
+    OnStack(OnStack),
+    Tracked(Arc<Delivery>),
+}
+
+/// An event that passes on its publisher's stack.
+pub(crate) struct OnStack {
+    pub(crate) event: Event,
+    pub(crate) route: Arc<ThreadRoute>,
+    /// The handler of another bus that published it on this very stack.
+    outer: Option<Box<Context>>,
+    /// Made when something outlives the stack or changes the course.
+    delivery: OnceLock<Arc<Delivery>>,
+}
+
+impl OnStack {
+    pub(crate) fn delivery(&self) -> Option<&Arc<Delivery>> {
+        self.delivery.get()
+    }
+
+    #[cold]
+    fn track(&self) -> Arc<Delivery> {
+        let outer = self.outer.as_deref().cloned();
+        Delivery::of_pass(self.event.clone(), &self.route, outer)
+    }
+}
+
+impl Clone for Context {
+    fn clone(&self) -> Self {
+        Self {
+            worker: self.worker.clone(),
+            attempt: self.attempt,
+            deadline: self.deadline,
+            ..Self::tracked(self.delivery().clone(), self.place())
+        }
+    }
 }
 
 /// A further attempt of a handler; the handler is not regarded as ended before this is dropped.
@@ -65,22 +107,81 @@ impl fmt::Debug for Retry {
 }
 
 impl Context {
+    /// For the handlers of a pass, one after the other.
+    pub(crate) fn on_stack(event: Event, route: Arc<ThreadRoute>) -> Self {
+        let outer = Self::innermost().map(Box::new);
+        let delivery = OnceLock::new();
+        Self::new(Way::OnStack(OnStack { event, route, outer, delivery }), 0)
+    }
+
+    /// For the handler at this place of a delivery.
+    pub(crate) fn tracked(delivery: Arc<Delivery>, place: usize) -> Self {
+        Self::new(Way::Tracked(delivery), place)
+    }
+
+    fn new(way: Way, place: usize) -> Self {
+        let place = AtomicUsize::new(place);
+        Self { way, place, worker: None, attempt: 1, deadline: None }
+    }
+
+    /// The pass it was made for.
+    pub(crate) fn stack(&self) -> Option<&OnStack> {
+        match &self.way {
+            Way::OnStack(on_stack) => Some(on_stack),
+            Way::Tracked(_) => None,
+        }
+    }
+
+    /// The delivery; what was on the stack alone becomes one.
+    pub(crate) fn delivery(&self) -> &Arc<Delivery> {
+        match &self.way {
+            Way::OnStack(on_stack) => on_stack.delivery.get_or_init(|| on_stack.track()),
+            Way::Tracked(delivery) => delivery,
+        }
+    }
+
+    pub(crate) fn place(&self) -> usize {
+        self.place.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_place(&self, place: usize) {
+        self.place.store(place, Ordering::Relaxed);
+    }
+
+    pub(crate) fn entry(&self) -> &Arc<Entry> {
+        match &self.way {
+            Way::OnStack(on_stack) => &on_stack.route.route[self.place()],
+            Way::Tracked(delivery) => delivery.entry(self.place()),
+        }
+    }
+
+    /// Runs code as this handler.
+    pub(crate) fn within<T>(&self, code: impl FnOnce() -> T) -> T {
+        CURRENT.set(self, code)
+    }
+
+    /// Polls a future as this handler.
+    pub(crate) async fn scope<T>(&self, future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        poll_fn(|task| self.within(|| future.as_mut().poll(task))).await
+    }
+
     /// The bus.
     #[must_use]
     pub fn bus(&self) -> &Bus {
-        &self.delivery.bus
+        &self.delivery().bus
     }
 
     /// The name this handler goes by.
     #[must_use]
     pub fn handler(&self) -> &str {
-        &self.entry.name
+        &self.entry().name
     }
 
     /// The registration this handler runs for.
     #[must_use]
     pub fn subscription(&self) -> SubscriptionId {
-        self.entry.id
+        self.entry().id
     }
 
     /// Stops all handlers of strictly lower priority; they get the outcome *cancelled*. Handlers
@@ -99,13 +200,16 @@ impl Context {
     /// # Ok::<(), nexus_events_dispatch::Error>(()) }).unwrap();
     /// ```
     pub fn cancel(&self, reason: impl Into<Text>) {
-        self.delivery.cancel(self.entry.name.clone(), reason.into());
+        self.delivery().cancel(self.entry().name.clone(), reason.into());
     }
 
     /// Whether a handler has cancelled the event.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.delivery.is_cancelled()
+        match &self.way {
+            Way::OnStack(on_stack) => on_stack.delivery().is_some_and(|it| it.is_cancelled()),
+            Way::Tracked(delivery) => delivery.is_cancelled(),
+        }
     }
 
     /// Publishes a follow-up: correlation id inherited, causation id set. It is dispatched after
@@ -164,14 +268,14 @@ impl Context {
     /// layers that try again.
     #[must_use]
     pub fn retry(&self) -> Option<Retry> {
-        let run = self.entry.begin()?;
-        self.entry.counters.retried();
+        let run = self.entry().begin()?;
+        self.entry().counters.retried();
         Some(Retry { context: Self { attempt: self.attempt + 1, ..self.clone() }, _run: run })
     }
 
     /// Waits until the handler has ended, or its bus was stopped. For layers that wait.
     pub async fn ended(&self) {
-        self.entry.ended().await;
+        self.entry().ended().await;
     }
 
     /// The types of the events that led to this one, oldest first, and its own.
@@ -188,25 +292,45 @@ impl Context {
     /// ```
     #[must_use]
     pub fn chain(&self) -> Vec<EventType> {
-        self.delivery.lineage.chain(self.delivery.event.event_type())
+        self.delivery().lineage.chain(self.event().event_type())
     }
 
-    /// The handler that runs on this task or thread, of whatever bus.
+    /// The handler that runs on this thread, of whatever bus.
     pub(crate) fn innermost() -> Option<Self> {
-        CURRENT.try_with(Clone::clone).ok()
+        CURRENT.is_set().then(|| CURRENT.with(Clone::clone))
     }
 
     /// The innermost handler of this bus that the calling code is inside of.
     pub(crate) fn current(bus: &Bus) -> Option<Self> {
-        let next = |context: &Self| context.delivery.outer.clone();
-        std::iter::successors(Self::innermost(), next)
-            .find(|context| Bus::ptr_eq(context.bus(), bus))
+        if !CURRENT.is_set() {
+            return None;
+        }
+        CURRENT.with(|context| {
+            std::iter::successors(Some(context), |context| context.outer())
+                .find(|context| context.is_of(bus))
+                .cloned()
+        })
+    }
+
+    /// The handler of another bus that published this on its own stack.
+    fn outer(&self) -> Option<&Self> {
+        match &self.way {
+            Way::OnStack(on_stack) => on_stack.outer.as_deref(),
+            Way::Tracked(delivery) => delivery.outer.as_ref(),
+        }
+    }
+
+    fn is_of(&self, bus: &Bus) -> bool {
+        match &self.way {
+            Way::OnStack(on_stack) => on_stack.route.bus.as_ptr() == Arc::as_ptr(&bus.0),
+            Way::Tracked(delivery) => Bus::ptr_eq(&delivery.bus, bus),
+        }
     }
 
     /// How many runs of this subscription the calling code is inside of.
     pub(crate) fn runs_of(bus: &Bus, id: SubscriptionId) -> usize {
         Self::current(bus).map_or(0, |context| {
-            usize::from(context.entry.id == id) + context.delivery.lineage.waiting(id)
+            usize::from(context.entry().id == id) + context.delivery().lineage.waiting(id)
         })
     }
 
@@ -217,14 +341,25 @@ impl Context {
 
     /// The event being handled.
     pub(crate) fn event(&self) -> &Event {
-        &self.delivery.event
+        match &self.way {
+            Way::OnStack(on_stack) => &on_stack.event,
+            Way::Tracked(delivery) => &delivery.event,
+        }
+    }
+
+    /// Gives the event of a pass back.
+    pub(crate) fn into_event(self) -> Event {
+        match self.way {
+            Way::OnStack(on_stack) => on_stack.event,
+            Way::Tracked(delivery) => delivery.event.clone(),
+        }
     }
 }
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Context")
-            .field("handler", &self.entry.name)
+            .field("handler", &self.entry().name)
             .field("event", self.event().id())
             .finish_non_exhaustive()
     }

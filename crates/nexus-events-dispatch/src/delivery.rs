@@ -17,9 +17,10 @@ use crate::follow_up::Lineage;
 use crate::lane::Pushed;
 use crate::limits::NESTED_WAIT_MAX;
 use crate::publish::Receipt;
-use crate::registry::Route;
+use crate::route::Route;
 use crate::runtime::{Ended, Job, Skip, run_inline};
 use crate::shutdown::Admission;
+use crate::stripe::ThreadRoute;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, OnceLock, Ordering};
 
 pub(crate) struct Delivery {
@@ -28,7 +29,7 @@ pub(crate) struct Delivery {
     pub(crate) lineage: Lineage,
     /// The handler of another bus that published this on its own stack.
     pub(crate) outer: Option<Context>,
-    route: Route,
+    route: Arc<Route>,
     /// Places in the route whose filter refuses the event, in order.
     refused: Vec<usize>,
     wave: Wave,
@@ -100,21 +101,44 @@ impl Delivery {
 
     /// A delivery to the handlers of this route.
     fn along(
-        route: Route,
+        route: Arc<Route>,
         event: Event,
         lineage: Lineage,
         outer: Option<Context>,
         admission: Admission,
         sender: Option<oneshot::Sender<PublishReport>>,
     ) -> Arc<Self> {
+        let report = sender.map(|sender| Report::new(route.len(), sender));
+        let mut delivery =
+            Self::blank(admission.bus().clone(), event, route, Some(admission), report);
+        (delivery.lineage, delivery.outer) = (lineage, outer);
+        Arc::new(delivery)
+    }
+
+    /// What an event that passed on a stack goes on as. It is counted there for the time being.
+    pub(crate) fn of_pass(event: Event, pass: &ThreadRoute, outer: Option<Context>) -> Arc<Self> {
+        // The publisher holds the bus as long as the event is on its stack.
+        let bus = Bus(pass.bus.upgrade().unwrap_or_else(|| unreachable!("its bus is in use")));
+        let mut delivery = Self::blank(bus, event, pass.route.clone(), None, None);
+        delivery.outer = outer;
+        Arc::new(delivery)
+    }
+
+    fn blank(
+        bus: Bus,
+        event: Event,
+        route: Arc<Route>,
+        admission: Option<Admission>,
+        report: Option<Report>,
+    ) -> Self {
         let refuses =
             |(place, entry): (usize, &Arc<Entry>)| (!entry.accepts(&event)).then_some(place);
         let refused = route.iter().enumerate().filter_map(refuses).collect();
-        Arc::new(Self {
-            bus: admission.bus().clone(),
+        Self {
+            bus,
             event,
-            lineage,
-            outer,
+            lineage: Lineage::default(),
+            outer: None,
             refused,
             wave: Wave::default(),
             cancelled: OnceLock::new(),
@@ -124,11 +148,19 @@ impl Delivery {
             concluded: AtomicBool::new(false),
             open: AtomicUsize::new(1),
             finished: AtomicBool::new(false),
-            report: sender.map(|sender| Report::new(route.len(), sender)),
-            is_follow_up: admission.is_follow_up(),
-            admission: Mutex::new(Some(admission)),
+            report,
+            is_follow_up: admission.as_ref().is_some_and(Admission::is_follow_up),
+            admission: Mutex::new(admission),
             route,
-        })
+        }
+    }
+
+    /// Goes on from here, after a pass that ended its wave at this place.
+    pub(crate) fn take_over(&self, end: usize, ran: bool) {
+        *self.admission.lock() = Some(Admission::taken_over(&self.bus));
+        self.wave.end.store(end, Ordering::Relaxed);
+        self.wave.at.store(end, Ordering::Relaxed);
+        self.ran.fetch_or(ran, Ordering::Relaxed);
     }
 
     /// A delivery of an event published by the program.
@@ -150,7 +182,7 @@ impl Delivery {
     ) -> Result<Arc<Self>> {
         let admission = Admission::first(bus)?;
         bus.counters().published();
-        let route = Arc::new([entry]);
+        let route = Arc::new(Route::new(vec![entry]));
         Ok(Self::along(route, event, Lineage::default(), None, admission, Some(sender)))
     }
 
@@ -178,7 +210,7 @@ impl Delivery {
         event: Event,
     ) -> Result<PublishReport> {
         let event = self.adopt(event)?;
-        let lineage = self.lineage.descend(&self.event, Some(context.entry.id))?;
+        let lineage = self.lineage.descend(&self.event, Some(context.entry().id))?;
         let admission = Admission::nested(&self.bus)?;
         let (sender, receiver) = oneshot::channel();
         let nested = Self::new(event, lineage, self.outer.clone(), admission, Some(sender));
@@ -283,14 +315,12 @@ impl Delivery {
     /// Makes the next handlers of equal priority the wave; `false` when there are none left.
     fn open_wave(&self) -> bool {
         let start = self.wave.end.load(Ordering::Relaxed);
-        let Some(first) = self.route.get(start) else { return false };
-        let length =
-            self.route[start..].iter().take_while(|entry| entry.priority == first.priority).count();
+        let Some(end) = self.route.wave_end(start) else { return false };
         let has_lane =
             |place: &usize| self.is_open(*place) && self.route[*place].lane.get().is_some();
-        let lanes = (start..start + length).filter(has_lane).count();
+        let lanes = (start..end).filter(has_lane).count();
         self.wave.start.store(start, Ordering::Relaxed);
-        self.wave.end.store(start + length, Ordering::Relaxed);
+        self.wave.end.store(end, Ordering::Relaxed);
         self.wave.left.store(lanes + 1, Ordering::Relaxed);
         true
     }
@@ -340,7 +370,7 @@ impl Delivery {
             if entry.lane.get().is_none() && self.is_open(place) {
                 match entry.begin() {
                     Some(run) => {
-                        let ended = run_inline(self, entry);
+                        let ended = run_inline(self, place);
                         drop(run);
                         if let Some(outcome) = ended.go_on(self, place) {
                             self.note(place, outcome);
@@ -390,7 +420,7 @@ impl Delivery {
         self.leave()
     }
 
-    fn note(&self, place: usize, outcome: HandlerOutcome) {
+    pub(crate) fn note(&self, place: usize, outcome: HandlerOutcome) {
         self.count(place, &outcome);
         self.keep(place, || outcome);
     }

@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::task;
 
 use nexus_events_model::{Event, PublishReport};
+use time::OffsetDateTime;
 use tokio::sync::oneshot;
 
 use crate::bus::Bus;
@@ -12,6 +13,7 @@ use crate::delivery::{Delivery, Wait};
 use crate::error::{Error, Result};
 use crate::handler::BoxFuture;
 use crate::layer::{Door, Next, Published};
+use crate::pass::{Passed, pass};
 use crate::publish::Receipt;
 use crate::shutdown::Admission;
 use crate::sync::Mutex;
@@ -20,6 +22,8 @@ use crate::sync::Mutex;
 pub(crate) struct Entrance<'a> {
     bus: &'a Bus,
     wait: Wait,
+    /// When the event was stamped, if the bus did that.
+    stamped: Option<OffsetDateTime>,
     /// The handler that publishes it.
     context: Option<&'a Context>,
     report: Option<Mutex<Option<PublishReport>>>,
@@ -27,7 +31,11 @@ pub(crate) struct Entrance<'a> {
 
 impl<'a> Entrance<'a> {
     pub(crate) fn new(bus: &'a Bus, wait: Wait) -> Self {
-        Self { bus, wait, context: None, report: None }
+        Self { bus, wait, stamped: None, context: None, report: None }
+    }
+
+    pub(crate) fn stamped(self, stamped: Option<OffsetDateTime>) -> Self {
+        Self { stamped, ..self }
     }
 
     pub(crate) async fn enter(&self, event: Event) -> Result<Receipt> {
@@ -54,14 +62,14 @@ impl<'a> Entrance<'a> {
     async fn admit(&self, event: Event) -> Result<Receipt> {
         let Some(slot) = &self.report else {
             return match self.context {
-                Some(context) => context.delivery.follow_up(event),
+                Some(context) => context.delivery().follow_up(event),
                 None => self.run(event, None).await,
             };
         };
         let id = event.id().clone();
         let (receipt, report) = match self.context {
             Some(context) => {
-                let report = context.delivery.publish_and_wait_within(context, event).await?;
+                let report = context.delivery().publish_and_wait_within(context, event).await?;
                 (Receipt { matched: report.outcomes.len(), ..Receipt::new(id) }, report)
             }
             None => {
@@ -79,7 +87,15 @@ impl<'a> Entrance<'a> {
         event: Event,
         sender: Option<oneshot::Sender<PublishReport>>,
     ) -> Result<Receipt> {
-        let delivery = Delivery::first(self.bus, event, sender)?;
+        let event = match sender {
+            Some(_) => Passed::Not(event),
+            None => pass(self.bus, event, self.stamped)?,
+        };
+        let delivery = match event {
+            Passed::Through(receipt) => return Ok(receipt),
+            Passed::Left(delivery) => delivery,
+            Passed::Not(event) => Delivery::first(self.bus, event, sender)?,
+        };
         Delivery::drive(delivery.clone(), self.wait).await;
         Ok(delivery.receipt())
     }
@@ -100,7 +116,7 @@ impl Context {
     /// handler can not; what the layer says then is counted only.
     pub(crate) fn follow_up(&self, event: Event) -> Result<Receipt> {
         if self.bus().layers().is_empty() {
-            return self.delivery.follow_up(event);
+            return self.delivery().follow_up(event);
         }
         let receipt = Receipt { follow_up: true, ..Receipt::new(event.id().clone()) };
         let context = self.clone();

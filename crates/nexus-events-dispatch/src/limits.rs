@@ -39,6 +39,10 @@ pub const NESTED_WAIT_MAX: Duration = Duration::from_secs(30);
 /// Event types whose matching subscriptions are remembered; others are looked up anew.
 pub const ROUTES_CACHED_MAX: usize = 4_096;
 
+/// One in this many events that pass on a publisher's stack has its handlers timed; events on
+/// tasks, and those whose report is asked for, are all timed.
+pub const TIMED_PASSES: u64 = 64;
+
 /// Longest name of a handler, in bytes.
 pub const HANDLER_NAME_BYTES_MAX: usize = 255;
 

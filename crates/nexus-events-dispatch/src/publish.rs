@@ -72,10 +72,10 @@ impl Bus {
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) after [`shutdown`](Self::shutdown); inside
     /// a handler also those of [`Context::publish`].
     pub async fn publish(&self, event: impl IntoEvent) -> Result<Receipt> {
-        let event = self.stamp(event)?;
+        let (event, stamped) = self.stamp_at(event)?;
         match Context::current(self) {
             Some(context) => context.follow_up(event),
-            None => Entrance::new(self, Wait::Here).enter(event).await,
+            None => Entrance::new(self, Wait::Here).stamped(stamped).enter(event).await,
         }
     }
 
@@ -86,11 +86,11 @@ impl Bus {
     /// As [`publish`](Self::publish), and [`ErrorKind::WouldWait`](crate::ErrorKind::WouldWait)
     /// when a layer of the bus has to wait.
     pub fn try_publish(&self, event: impl IntoEvent) -> Result<Receipt> {
-        let event = self.stamp(event)?;
+        let (event, stamped) = self.stamp_at(event)?;
         if let Some(context) = Context::current(self) {
             return context.follow_up(event);
         }
-        let entrance = Entrance::new(self, Wait::Never);
+        let entrance = Entrance::new(self, Wait::Never).stamped(stamped);
         now(entrance.enter(event)).unwrap_or_else(|| Err(Error::would_wait()))
     }
 

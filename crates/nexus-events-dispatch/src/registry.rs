@@ -1,7 +1,7 @@
 //! Who is subscribed. Every change builds a new snapshot and swaps it in; a publish reads the
 //! snapshot it finds and takes no lock.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use nexus_events_model::{EventType, Pattern, SubscriptionId, Text};
 
@@ -9,12 +9,9 @@ use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handler::{Handler, Mode};
 use crate::index::PatternIndex;
-use crate::limits::ROUTES_CACHED_MAX;
+use crate::route::Route;
 use crate::subscription::SubscriptionOptions;
-use crate::sync::{Arc, ArcSwap, Mutex};
-
-/// The handlers of one event type in the order of their turns.
-pub(crate) type Route = Arc<[Arc<Entry>]>;
+use crate::sync::{Arc, ArcSwap, Guard, Mutex};
 
 pub(crate) struct Registry {
     snapshot: ArcSwap<Snapshot>,
@@ -25,37 +22,21 @@ pub(crate) struct Registry {
 #[derive(Default)]
 struct Writer {
     last_id: u64,
-    names: HashSet<Text>,
+    entries: BTreeMap<SubscriptionId, Arc<Entry>>,
+    names: HashMap<Text, SubscriptionId>,
     /// The last number given to handlers of one name of their own.
     numbers: HashMap<Text, u64>,
     closed: bool,
 }
 
 #[derive(Default)]
-struct Snapshot {
-    /// In the order of registration.
-    entries: Vec<Arc<Entry>>,
-    index: PatternIndex<Arc<Entry>>,
-    /// Routes already found. It belongs to this snapshot, so a change forgets it as a whole.
-    routes: ArcSwap<HashMap<EventType, Route>>,
-}
+pub(crate) struct Snapshot(PatternIndex<Arc<Entry>>);
 
 impl Snapshot {
-    fn find(&self, event_type: &EventType) -> Route {
+    pub(crate) fn find(&self, event_type: &EventType) -> Route {
         let mut found = Vec::new();
-        self.index.for_each_match(event_type, |entry| found.push(entry.clone()));
-        found.sort_by_key(|entry| (std::cmp::Reverse(entry.priority), entry.id));
-        found.into()
-    }
-
-    fn remember(&self, event_type: &EventType, route: &Route) {
-        if self.routes.load().len() < ROUTES_CACHED_MAX {
-            self.routes.rcu(|routes| {
-                let mut routes = HashMap::clone(routes);
-                routes.insert(event_type.clone(), route.clone());
-                routes
-            });
-        }
+        self.0.for_each_match(event_type, |entry| found.push(entry.clone()));
+        Route::new(found)
     }
 }
 
@@ -64,15 +45,9 @@ impl Registry {
         Self { snapshot: ArcSwap::default(), writer: Mutex::default() }
     }
 
-    /// The handlers of this type. Lock-free: a hit is a load and a look-up.
-    pub(crate) fn route(&self, event_type: &EventType) -> Route {
-        let snapshot = self.snapshot.load();
-        if let Some(route) = snapshot.routes.load().get(event_type) {
-            return route.clone();
-        }
-        let route = snapshot.find(event_type);
-        snapshot.remember(event_type, &route);
-        route
+    /// The registry as it is now. Lock-free.
+    pub(crate) fn snapshot(&self) -> Guard<Arc<Snapshot>> {
+        self.snapshot.load()
     }
 
     /// Registers a handler; `prepare` gives the entry what it needs before anybody sees it.
@@ -104,25 +79,24 @@ impl Registry {
             handler,
         ));
         prepare(&entry);
-        self.change(|entries, index| {
-            entries.push(entry.clone());
-            index.insert(&entry.pattern, entry.clone());
-        });
+        writer.names.insert(entry.name.clone(), id);
+        writer.entries.insert(id, entry.clone());
+        self.change(|index| index.insert(&entry.pattern, entry.clone()));
         Ok(entry)
     }
 
     /// `false` when it was removed before.
     pub(crate) fn remove(&self, entry: &Arc<Entry>) -> bool {
         let mut writer = self.writer.lock();
-        let mut removed = false;
-        self.change(|entries, index| {
-            removed = index.remove(&entry.pattern, |known| Arc::ptr_eq(known, entry));
-            entries.retain(|known| !Arc::ptr_eq(known, entry));
+        let Some(removed) = writer.entries.remove(&entry.id) else { return false };
+        writer.names.remove(&entry.name);
+        let old = self.change(|index| {
+            index.remove(&entry.pattern, |known| Arc::ptr_eq(known, entry));
         });
-        if removed {
-            writer.names.remove(&entry.name);
-        }
-        removed
+        drop(writer);
+        // Handlers may go with these.
+        drop((removed, old));
+        true
     }
 
     /// Removes everything and admits nothing more.
@@ -130,25 +104,26 @@ impl Registry {
         let mut writer = self.writer.lock();
         writer.closed = true;
         writer.names.clear();
-        let entries = self.entries();
         self.snapshot.store(Arc::default());
-        entries
+        std::mem::take(&mut writer.entries).into_values().collect()
     }
 
+    /// In the order of registration.
     pub(crate) fn entries(&self) -> Vec<Arc<Entry>> {
-        self.snapshot.load().entries.clone()
+        self.writer.lock().entries.values().cloned().collect()
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<Arc<Entry>> {
-        self.snapshot.load().entries.iter().find(|entry| entry.name == name).cloned()
+        let writer = self.writer.lock();
+        let id = writer.names.get(&Text::from(name))?;
+        writer.entries.get(id).cloned()
     }
 
-    /// Swaps in a changed copy; the caller holds the writer's lock.
-    fn change(&self, change: impl FnOnce(&mut Vec<Arc<Entry>>, &mut PatternIndex<Arc<Entry>>)) {
-        let current = self.snapshot.load();
-        let (mut entries, mut index) = (current.entries.clone(), current.index.clone());
-        change(&mut entries, &mut index);
-        self.snapshot.store(Arc::new(Snapshot { entries, index, routes: ArcSwap::default() }));
+    /// Swaps in a changed copy and gives back the old one; the caller holds the writer's lock.
+    fn change(&self, change: impl FnOnce(&mut PatternIndex<Arc<Entry>>)) -> Arc<Snapshot> {
+        let mut index = self.snapshot.load().0.clone();
+        change(&mut index);
+        self.snapshot.swap(Arc::new(Snapshot(index)))
     }
 }
 
@@ -156,7 +131,7 @@ impl Writer {
     /// The chosen name if it is free, or the handler's own with a number where it is taken.
     fn name(&mut self, name: Name) -> Result<Text> {
         let name = match name {
-            Name::Chosen(name) if self.names.contains(&name) => {
+            Name::Chosen(name) if self.names.contains_key(&name) => {
                 let message = format!(
                     "a handler named `{name}` is registered already; choose another name or unsubscribe the first"
                 );
@@ -165,13 +140,12 @@ impl Writer {
             Name::Chosen(name) => name,
             Name::Own(own) => self.numbered(own),
         };
-        self.names.insert(name.clone());
         Ok(name)
     }
 
     fn numbered(&mut self, own: Text) -> Text {
         let mut name = own.clone();
-        while self.names.contains(&name) {
+        while self.names.contains_key(&name) {
             let number = self.numbers.entry(own.clone()).or_insert(1);
             *number += 1;
             name = format!("{own}-{number}").into();

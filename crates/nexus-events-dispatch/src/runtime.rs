@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::context::{CURRENT, Context};
+use crate::context::Context;
 use crate::delivery::{Delivery, Wait};
 use crate::entry::Entry;
 use crate::handler::{BoxFuture, Called, HandlerResult, LastAttempt, Mode};
@@ -88,8 +88,8 @@ async fn run_job(entry: &Arc<Entry>, job: &Job, workers: &Arc<Semaphore>) -> boo
         return job.delivery.not_run(job.place, Skip::Unsubscribed);
     };
     let ended = match worker {
-        Some(worker) => run_blocking(&job.delivery, entry, worker).await,
-        None => run_queued(&job.delivery, entry).await,
+        Some(worker) => run_blocking(job, worker).await,
+        None => run_queued(job).await,
     };
     drop(run);
     job.delivery.done(job.place, ended)
@@ -103,18 +103,18 @@ pub(crate) async fn handle(entry: &Arc<Entry>, job: Job, workers: &Arc<Semaphore
 }
 
 /// A handler's turn that has begun: when, and whose.
-struct Turn<'a> {
+pub(crate) struct Turn<'a> {
     entry: &'a Entry,
     started: OffsetDateTime,
     clock: Instant,
 }
 
 impl<'a> Turn<'a> {
-    fn begin(delivery: &Delivery, entry: &'a Entry) -> Self {
+    pub(crate) fn begin(delivery: &Delivery, entry: &'a Entry) -> Self {
         Self { entry, started: delivery.bus.now(), clock: Instant::now() }
     }
 
-    fn end(self, result: std::thread::Result<HandlerResult>) -> Ended {
+    pub(crate) fn end(self, result: std::thread::Result<HandlerResult>) -> Ended {
         let Said { status, value, error, retries } = read(result);
         let mut outcome =
             HandlerOutcome::new(self.entry.name.clone(), self.entry.id, status, self.started);
@@ -213,56 +213,46 @@ fn panic_text(panic: &(dyn Any + Send)) -> Text {
     format!("panicked: {}", text.unwrap_or("with a value that is no text")).into()
 }
 
-fn context(delivery: &Arc<Delivery>, entry: &Arc<Entry>) -> Context {
-    Context {
-        delivery: delivery.clone(),
-        entry: entry.clone(),
-        worker: None,
-        attempt: 1,
-        deadline: None,
-    }
-}
+/// What an inline handler must not do.
+pub(crate) const NOT_INLINE: &str =
+    "an inline handler returned a future; let its `mode()` be `Mode::Queued`";
 
 /// Calls the handler with the context at hand for calls on a plain bus, panics contained.
-fn call<'a>(entry: &'a Entry, context: &'a Context) -> std::thread::Result<Called<'a>> {
+fn call(context: &Context) -> std::thread::Result<Called<'_>> {
     catch_unwind(AssertUnwindSafe(|| {
-        CURRENT.sync_scope(context.clone(), || entry.handler.call(context.event(), context))
+        context.within(|| context.entry().handler.call(context.event(), context))
     }))
 }
 
-pub(crate) fn run_inline(delivery: &Arc<Delivery>, entry: &Arc<Entry>) -> Ended {
-    let turn = Turn::begin(delivery, entry);
-    let context = context(delivery, entry);
-    let result = call(entry, &context).map(|called| match called {
+pub(crate) fn run_inline(delivery: &Arc<Delivery>, place: usize) -> Ended {
+    let turn = Turn::begin(delivery, delivery.entry(place));
+    let context = Context::tracked(delivery.clone(), place);
+    let result = call(&context).map(|called| match called {
         Called::Ready(result) => result,
-        Called::Pending(_) => {
-            Err("an inline handler returned a future; let its `mode()` be `Mode::Queued`".into())
-        }
+        Called::Pending(_) => Err(NOT_INLINE.into()),
     });
     turn.end(result)
 }
 
-async fn run_queued(delivery: &Arc<Delivery>, entry: &Arc<Entry>) -> Ended {
-    let turn = Turn::begin(delivery, entry);
-    let context = context(delivery, entry);
-    let result = match call(entry, &context) {
+async fn run_queued(job: &Job) -> Ended {
+    let turn = Turn::begin(&job.delivery, job.delivery.entry(job.place));
+    let context = Context::tracked(job.delivery.clone(), job.place);
+    let result = match call(&context) {
         Ok(Called::Ready(result)) => Ok(result),
-        Ok(Called::Pending(future)) => CURRENT.scope(context.clone(), contain(future)).await,
+        Ok(Called::Pending(future)) => context.scope(contain(future)).await,
         Err(panic) => Err(panic),
     };
     turn.end(result)
 }
 
-async fn run_blocking(delivery: &Arc<Delivery>, entry: &Arc<Entry>, worker: Worker) -> Ended {
-    let turn = Turn::begin(delivery, entry);
-    let context = Context { worker: Some(worker), ..context(delivery, entry) };
-    let entry = entry.clone();
+async fn run_blocking(job: &Job, worker: Worker) -> Ended {
+    let turn = Turn::begin(&job.delivery, job.delivery.entry(job.place));
+    let mut context = Context::tracked(job.delivery.clone(), job.place);
+    context.worker = Some(worker);
     let runtime = Handle::current();
-    let thread = tokio::task::spawn_blocking(move || match call(&entry, &context)? {
+    let thread = tokio::task::spawn_blocking(move || match call(&context)? {
         Called::Ready(result) => Ok(result),
-        Called::Pending(future) => {
-            runtime.block_on(CURRENT.scope(context.clone(), contain(future)))
-        }
+        Called::Pending(future) => runtime.block_on(context.scope(contain(future))),
     });
     turn.end(thread.await.unwrap_or_else(|ended| Ok(Err(ended.into()))))
 }

@@ -54,6 +54,12 @@ impl Admission {
         Ok(Self { bus: bus.clone(), is_follow_up: false })
     }
 
+    /// For an event that has been counted in a stripe so far.
+    pub(crate) fn taken_over(bus: &Bus) -> Self {
+        bus.gate().state.fetch_add(1, Ordering::AcqRel);
+        Self { bus: bus.clone(), is_follow_up: false }
+    }
+
     pub(crate) fn bus(&self) -> &Bus {
         &self.bus
     }
@@ -83,6 +89,11 @@ impl Gate {
 
     fn leave(&self) {
         self.state.fetch_sub(1, Ordering::SeqCst);
+        self.left();
+    }
+
+    /// Tells those who wait that an event less is on its way.
+    pub(crate) fn left(&self) {
         if self.waiters.load(Ordering::SeqCst) > 0 {
             self.changed.notify_waiters();
         }
@@ -93,30 +104,30 @@ impl Gate {
         self.state.load(Ordering::Acquire) & STOPPED != 0
     }
 
-    pub(crate) fn in_flight(&self) -> usize {
-        self.state.load(Ordering::Acquire) & !FLAGS
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state.load(Ordering::SeqCst) & CLOSED != 0
+    }
+
+    /// Events on their way, those on stacks left out.
+    fn admitted(&self) -> usize {
+        self.state.load(Ordering::SeqCst) & !FLAGS
     }
 
     fn set(&self, flags: usize) {
-        self.state.fetch_or(flags, Ordering::AcqRel);
+        self.state.fetch_or(flags, Ordering::SeqCst);
     }
 
-    /// Waits until the number of events in flight is as low as wanted.
-    async fn wait_until(&self, low: impl Fn(usize) -> bool) {
+    /// Waits for something that comes true when an event is no more on its way.
+    pub(crate) async fn wait_until(&self, done: impl Fn() -> bool) {
         let _waiter = Raised::by(&self.waiters, 1);
         loop {
             let mut changed = pin!(self.changed.notified());
             changed.as_mut().enable();
-            if low(self.in_flight()) {
+            if done() {
                 return;
             }
             changed.await;
         }
-    }
-
-    /// Waits until only events are left whose handlers wait for this too.
-    async fn drained(&self) {
-        self.wait_until(|in_flight| in_flight <= self.leaving.load(Ordering::SeqCst)).await;
     }
 }
 
@@ -175,12 +186,15 @@ impl Bus {
         let gate = self.gate();
         gate.set(CLOSED);
         let own = self.own_events();
-        let before = gate.in_flight();
+        let before = self.in_flight();
         let leaving = Raised::by(&gate.leaving, own);
         gate.changed.notify_waiters();
-        let drained = before <= own || tokio::time::timeout(deadline, gate.drained()).await.is_ok();
+        // Only events are left whose handlers wait for this too.
+        let drained = || self.in_flight() <= gate.leaving.load(Ordering::SeqCst);
+        let drained =
+            before <= own || tokio::time::timeout(deadline, gate.wait_until(drained)).await.is_ok();
         gate.set(STOPPED);
-        let lost = if drained { 0 } else { gate.in_flight().saturating_sub(own) };
+        let lost = if drained { 0 } else { self.in_flight().saturating_sub(own) };
         drop(leaving);
         for entry in self.close_registry() {
             entry.end();
@@ -207,11 +221,18 @@ impl Bus {
     /// ```
     pub async fn idle(&self) {
         let own = self.own_events();
-        self.gate().wait_until(|in_flight| in_flight <= own).await;
+        self.gate().wait_until(|| self.in_flight() <= own).await;
+    }
+
+    /// How many events are on their way.
+    pub(crate) fn in_flight(&self) -> usize {
+        // What leaves a stack is admitted first.
+        let passing = self.0.stripes.passing();
+        passing + self.gate().admitted()
     }
 
     /// How many events the calling code is inside of.
     fn own_events(&self) -> usize {
-        Context::current(self).map_or(0, |context| 1 + context.delivery.lineage.waits())
+        Context::current(self).map_or(0, |context| 1 + context.delivery().lineage.waits())
     }
 }

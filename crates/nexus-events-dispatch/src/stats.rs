@@ -1,18 +1,20 @@
 //! What the bus and its handlers have done, as numbers.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use nexus_events_model::{HandlerOutcome, IsoFormat, OutcomeStatus};
+use nexus_events_model::{HandlerOutcome, IsoFormat, OutcomeStatus, SubscriptionId};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
+use crate::bus::Bus;
 use crate::delivery::End;
 use crate::entry::Entry;
 use crate::limits::FOLLOW_UPS_MAX;
 use crate::runtime::Skip;
-use crate::sync::{AtomicI64, AtomicU64, Ordering};
+use crate::sync::{Arc, AtomicI64, AtomicU64, Ordering};
 
 /// A number that only grows. Nobody orders other memory by it.
 #[derive(Default)]
@@ -38,6 +40,7 @@ pub(crate) struct HandlerCounters {
     filtered: Count,
     cancelled: Count,
     rejected: Count,
+    timed: Count,
     nanos: Count,
     /// Unix time in microseconds; 0 for never.
     last: AtomicI64,
@@ -48,9 +51,32 @@ impl HandlerCounters {
         self.executions.add(1);
         self.errors.add(outcome.status.is_failure().into());
         self.panics.add((outcome.status == OutcomeStatus::Panicked).into());
-        self.nanos.add(u64::try_from(outcome.duration.as_nanos()).unwrap_or(u64::MAX));
+        self.timed(outcome.duration);
         let micros = outcome.started.unix_timestamp_nanos() / 1_000;
-        self.last.store(i64::try_from(micros).unwrap_or(0), Ordering::Relaxed);
+        self.last.fetch_max(i64::try_from(micros).unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// It ran in this many passes, the last of which began then.
+    pub(crate) fn passed(&self, passes: u64, last: i64) {
+        self.executions.add(passes);
+        self.last.fetch_max(last, Ordering::Relaxed);
+    }
+
+    /// It did not run in a pass that is counted for all handlers of its route.
+    pub(crate) fn passed_over(&self) {
+        self.executions.add(u64::MAX);
+    }
+
+    /// It failed in a pass.
+    pub(crate) fn failed(&self, status: OutcomeStatus) {
+        self.errors.add(1);
+        self.panics.add((status == OutcomeStatus::Panicked).into());
+    }
+
+    /// One run took this long.
+    pub(crate) fn timed(&self, duration: Duration) {
+        self.timed.add(1);
+        self.nanos.add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
     }
 
     pub(crate) fn skipped(&self, reason: Skip) {
@@ -127,24 +153,49 @@ impl BusCounters {
         };
         count.add(1);
     }
+}
 
-    pub(crate) fn snapshot(&self, in_flight: usize, follow_ups_waiting: usize) -> EventStats {
+impl Bus {
+    pub(crate) fn event_stats(&self) -> EventStats {
+        let (counters, stripes) = (self.counters(), &self.0.stripes);
+        let failed = stripes.sum(|counts| &counts.failed);
         EventStats {
-            total_events: self.published.get(),
-            processed_events: self.processed.get(),
-            failed_events: self.failed.get(),
-            handled_events: self.handled.get(),
-            cancelled_events: self.cancelled.get(),
-            filtered_events: self.filtered.get(),
-            unmatched_events: self.unmatched.get(),
-            skipped_events: self.skipped.get(),
-            lost_events: self.lost.get(),
-            rejected: self.rejected.get(),
-            refused: self.refused.get(),
-            unsubscribed: self.unsubscribed.get(),
-            in_flight,
-            follow_ups_waiting,
+            total_events: counters.published.get() + stripes.sum(|counts| &counts.published),
+            processed_events: (counters.processed.get() + stripes.sum(|counts| &counts.runs))
+                .saturating_sub(failed),
+            failed_events: counters.failed.get() + failed,
+            handled_events: counters.handled.get() + stripes.sum(|counts| &counts.handled),
+            cancelled_events: counters.cancelled.get(),
+            filtered_events: counters.filtered.get() + stripes.sum(|counts| &counts.filtered),
+            unmatched_events: counters.unmatched.get() + stripes.sum(|counts| &counts.unmatched),
+            skipped_events: counters.skipped.get() + stripes.sum(|counts| &counts.skipped),
+            lost_events: counters.lost.get(),
+            rejected: counters.rejected.get(),
+            refused: counters.refused.get(),
+            unsubscribed: counters.unsubscribed.get() + stripes.sum(|counts| &counts.unsubscribed),
+            in_flight: self.in_flight(),
+            follow_ups_waiting: self.follow_ups().waiting(),
         }
+    }
+
+    pub(crate) fn handler_stats(&self) -> Vec<HandlerStats> {
+        // What passes have counted and not yet told the handlers.
+        let mut passes: HashMap<SubscriptionId, (u64, i64)> = HashMap::new();
+        for stripe in self.0.stripes.all() {
+            stripe.for_each_route(|route| {
+                let last = route.last.load(Ordering::Relaxed);
+                for entry in route.route.iter() {
+                    let sum = passes.entry(entry.id).or_default();
+                    *sum = (sum.0 + route.passes.get(), sum.1.max(last));
+                }
+            });
+        }
+        let entries = self.0.registry.entries();
+        let stats_of = |entry: &Arc<Entry>| {
+            let (passes, last) = passes.get(&entry.id).copied().unwrap_or_default();
+            HandlerStats::of(entry, passes, last)
+        };
+        entries.iter().map(stats_of).collect()
     }
 }
 
@@ -238,20 +289,20 @@ pub struct HandlerStats {
 }
 
 impl HandlerStats {
-    pub(crate) fn of(entry: &Entry) -> Self {
+    fn of(entry: &Entry, passes: u64, last: i64) -> Self {
         let counters = &entry.counters;
         let lane = entry.lane.get();
         Self {
             handler_id: entry.name.to_string(),
             pattern: entry.pattern.to_string(),
             priority: entry.priority.to_string(),
-            execution_count: counters.executions.get(),
+            execution_count: counters.executions.get().wrapping_add(passes),
             error_count: counters.errors.get(),
             panic_count: counters.panics.get(),
             filtered_count: counters.filtered.get(),
             cancelled_count: counters.cancelled.get(),
             rejected_count: counters.rejected.get(),
-            last_execution: match counters.last.load(Ordering::Relaxed) {
+            last_execution: match counters.last.load(Ordering::Relaxed).max(last) {
                 0 => None,
                 micros => {
                     OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).ok()

@@ -9,8 +9,10 @@ use crate::context::Context;
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handler::Mode;
+use crate::here;
 use crate::layer::{Layer, Layers};
 use crate::limits::{FOLLOW_UPS_MAX, HANDLER_NAME_BYTES_MAX, QUEUE_EVENTS_DEFAULT};
+use crate::stripe::Stripe;
 use crate::sync::{Arc, Weak};
 
 /// The order among handlers of one event: higher first; equal ones form one wave.
@@ -252,11 +254,14 @@ impl Subscription {
             self.entry.idle(0).await;
             return false;
         };
-        let removed = bus.0.registry.remove(&self.entry);
         self.entry.end();
-        let waits = match Context::current(&bus) {
-            Some(context) if context.entry.id != self.entry.id => {
-                match bus.0.endings.begin(context.entry.id, self.entry.id) {
+        let passes = bus.passes_of(&self.entry);
+        let removed = bus.0.registry.remove(&self.entry);
+        bus.0.stripes.forget();
+        let context = Context::current(&bus);
+        let waits = match &context {
+            Some(context) if context.entry().id != self.entry.id => {
+                match bus.0.endings.begin(context.entry().id, self.entry.id) {
                     Some(waits) => Some(waits),
                     // That handler waits for this one to end.
                     None => return removed,
@@ -264,9 +269,42 @@ impl Subscription {
             }
             _ => None,
         };
+        bus.passed(passes, &self.entry, context.as_ref()).await;
         self.entry.idle(Context::runs_of(&bus, self.entry.id)).await;
         drop(waits);
         removed
+    }
+}
+
+impl Bus {
+    /// The passes of other threads in which this handler, which has ended, may still run.
+    fn passes_of(&self, entry: &Arc<Entry>) -> Vec<(Arc<Stripe>, u64)> {
+        let others = self.0.stripes.all().into_iter().filter(|stripe| !here::is_own(stripe));
+        others
+            .filter_map(|stripe| Some((stripe.pass_of(entry)?, stripe)))
+            .map(|(pass, stripe)| (stripe, pass))
+            .collect()
+    }
+
+    /// Waits until the handler has run in none of these, on behalf of the handler of `context`.
+    async fn passed(
+        &self,
+        passes: Vec<(Arc<Stripe>, u64)>,
+        entry: &Entry,
+        context: Option<&Context>,
+    ) {
+        if passes.is_empty() {
+            return;
+        }
+        let own = self.0.stripes.all().into_iter().find(|stripe| here::is_own(stripe));
+        let _waiting = own
+            .as_ref()
+            .zip(context)
+            .filter(|(stripe, _)| stripe.is_passing())
+            .map(|(stripe, context)| stripe.wait_in(context.entry()));
+        for (stripe, pass) in &passes {
+            self.gate().wait_until(|| stripe.is_past(*pass, entry)).await;
+        }
     }
 }
 

@@ -1,0 +1,262 @@
+//! What one thread keeps of a bus, so that publishing writes nothing that other threads write.
+//!
+//! A *pass* is an event on a publisher's own stack. A thread marks its pass in its stripe; who
+//! has to know that a handler runs no more, or that nothing is on its way, reads the stripes.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use nexus_events_model::EventType;
+
+use crate::bus::Inner;
+use crate::entry::Entry;
+use crate::limits::ROUTES_CACHED_MAX;
+use crate::route::Route;
+use crate::shutdown::Gate;
+use crate::sync::{Arc, AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Mutex, Ordering, Weak};
+
+/// A number that only one thread changes and all may read.
+#[derive(Default)]
+pub(crate) struct Own(AtomicU64);
+
+impl Own {
+    pub(crate) fn add(&self, number: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(number), Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What became of the events that passed on one thread's stack alone.
+#[derive(Default)]
+pub(crate) struct PassCounts {
+    pub(crate) published: Own,
+    pub(crate) handled: Own,
+    pub(crate) filtered: Own,
+    pub(crate) unmatched: Own,
+    pub(crate) skipped: Own,
+    /// Handler runs, failed ones included.
+    pub(crate) runs: Own,
+    pub(crate) failed: Own,
+    pub(crate) unsubscribed: Own,
+}
+
+/// One thread's part of a bus. Aligned so that no two threads share a cache line.
+#[repr(align(128))]
+#[derive(Default)]
+pub(crate) struct Stripe {
+    /// Odd while an event passes.
+    passes: AtomicU64,
+    /// The route of that event: an address, only to be compared.
+    route: AtomicUsize,
+    /// The handler on this stack that waits for another one to end; 0 for none.
+    waiting: AtomicU64,
+    pub(crate) counts: PassCounts,
+    routes: Mutex<Routes>,
+    taken: AtomicBool,
+}
+
+type Routes = HashMap<EventType, Arc<ThreadRoute>, BuildHasherDefault<NameHasher>>;
+
+/// Event types bring their hash along.
+#[derive(Default)]
+pub(crate) struct NameHasher(u64);
+
+impl Hasher for NameHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+/// A route as one thread uses it, with that thread's own counts. The stripe owns it and lets go
+/// of it when the registry changes.
+pub(crate) struct ThreadRoute {
+    pub(crate) bus: Weak<Inner>,
+    pub(crate) stripe: Arc<Stripe>,
+    pub(crate) route: Arc<Route>,
+    /// Events that every handler of the route ran with, but for those counted as missed.
+    pub(crate) passes: Own,
+    /// When the last of them began, in microseconds of Unix time.
+    pub(crate) last: AtomicI64,
+}
+
+impl Drop for ThreadRoute {
+    /// What it counted goes to the handlers.
+    fn drop(&mut self) {
+        let (passes, last) = (self.passes.get(), self.last.load(Ordering::Relaxed));
+        if passes > 0 {
+            self.route.iter().for_each(|entry| entry.counters.passed(passes, last));
+        }
+    }
+}
+
+impl Stripe {
+    /// Begins a pass; `None` when this thread is inside of one already.
+    pub(crate) fn enter<'a>(
+        &'a self,
+        route: &Arc<ThreadRoute>,
+        gate: &'a Gate,
+    ) -> Option<Passing<'a>> {
+        let passes = self.passes.load(Ordering::Relaxed);
+        if passes % 2 == 1 {
+            return None;
+        }
+        self.route.store(Arc::as_ptr(route).addr(), Ordering::Relaxed);
+        // Before anything that might close the bus or end a handler is looked at.
+        self.passes.swap(passes + 1, Ordering::SeqCst);
+        Some(Passing { stripe: self, gate })
+    }
+
+    pub(crate) fn is_passing(&self) -> bool {
+        self.passes.load(Ordering::SeqCst) % 2 == 1
+    }
+
+    /// The pass this handler may be running in, by its number.
+    pub(crate) fn pass_of(&self, entry: &Arc<Entry>) -> Option<u64> {
+        let pass = self.passes.load(Ordering::SeqCst);
+        if pass % 2 == 0 {
+            return None;
+        }
+        let address = self.route.load(Ordering::Relaxed);
+        let routes = self.routes.lock();
+        let route = routes.values().find(|route| Arc::as_ptr(route).addr() == address);
+        // A route let go of may be that of the pass.
+        route
+            .is_none_or(|route| route.route.iter().any(|on| Arc::ptr_eq(on, entry)))
+            .then_some(pass)
+    }
+
+    /// Whether that pass is over, or its thread waits in another handler and will look again
+    /// before it calls this one.
+    pub(crate) fn is_past(&self, pass: u64, entry: &Entry) -> bool {
+        let waiting = self.waiting.load(Ordering::SeqCst);
+        self.passes.load(Ordering::SeqCst) != pass || (waiting != 0 && waiting != entry.id.number())
+    }
+
+    /// Says that this handler, on this thread's stack, waits until the result is dropped.
+    pub(crate) fn wait_in(&self, entry: &Entry) -> Waiting<'_> {
+        Waiting { stripe: self, before: self.waiting.swap(entry.id.number(), Ordering::SeqCst) }
+    }
+
+    /// The route of this type, found once.
+    pub(crate) fn route(
+        self: &Arc<Self>,
+        bus: &Arc<Inner>,
+        event_type: &EventType,
+    ) -> Arc<ThreadRoute> {
+        let mut routes = self.routes.lock();
+        if let Some(route) = routes.get(event_type) {
+            return route.clone();
+        }
+        let too_many = if routes.len() < ROUTES_CACHED_MAX {
+            Routes::default()
+        } else {
+            std::mem::take(&mut *routes)
+        };
+        // Read under the lock, so that a change of the registry after this finds the route here.
+        let snapshot = bus.registry.snapshot();
+        let route = Arc::new(ThreadRoute {
+            bus: Arc::downgrade(bus),
+            stripe: self.clone(),
+            route: Arc::new(snapshot.find(event_type)),
+            passes: Own::default(),
+            last: AtomicI64::new(0),
+        });
+        routes.insert(event_type.clone(), route.clone());
+        drop(routes);
+        // Handlers may go with these.
+        drop((snapshot, too_many));
+        route
+    }
+
+    /// Adds up what handlers did in passes on this thread that are not told to them yet.
+    pub(crate) fn for_each_route(&self, mut see: impl FnMut(&ThreadRoute)) {
+        self.routes.lock().values().for_each(|route| see(route));
+    }
+
+    /// Forgets all routes. They are dropped by the caller, because handlers may go with them.
+    fn forget(&self) -> Routes {
+        std::mem::take(&mut *self.routes.lock())
+    }
+
+    /// Lets another thread have it, at the end of this one.
+    pub(crate) fn release(&self) {
+        drop(self.forget());
+        self.taken.store(false, Ordering::Release);
+    }
+}
+
+/// An event on a thread's stack, until dropped.
+pub(crate) struct Passing<'a> {
+    stripe: &'a Stripe,
+    gate: &'a Gate,
+}
+
+impl Drop for Passing<'_> {
+    fn drop(&mut self) {
+        let passes = self.stripe.passes.load(Ordering::Relaxed);
+        self.stripe.passes.swap(passes + 1, Ordering::SeqCst);
+        self.gate.left();
+    }
+}
+
+/// See [`Stripe::wait_in`].
+pub(crate) struct Waiting<'a> {
+    stripe: &'a Stripe,
+    before: u64,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.stripe.waiting.store(self.before, Ordering::SeqCst);
+    }
+}
+
+/// The stripes of all threads that have published on a bus.
+#[derive(Default)]
+pub(crate) struct Stripes(Mutex<Vec<Arc<Stripe>>>);
+
+impl Stripes {
+    /// A stripe for a new thread, left by one that has ended where there is one.
+    pub(crate) fn take(&self) -> Arc<Stripe> {
+        let mut stripes = self.0.lock();
+        let left = stripes.iter().find(|stripe| !stripe.taken.swap(true, Ordering::Acquire));
+        if let Some(stripe) = left {
+            return stripe.clone();
+        }
+        let stripe = Arc::<Stripe>::default();
+        stripe.taken.store(true, Ordering::Relaxed);
+        stripes.push(stripe.clone());
+        stripe
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Stripe>> {
+        self.0.lock().clone()
+    }
+
+    /// How many events pass right now.
+    pub(crate) fn passing(&self) -> usize {
+        self.0.lock().iter().filter(|stripe| stripe.is_passing()).count()
+    }
+
+    /// Forgets all routes, after the registry has changed.
+    pub(crate) fn forget(&self) {
+        let forgotten: Vec<Routes> = self.all().iter().map(|stripe| stripe.forget()).collect();
+        drop(forgotten);
+    }
+
+    /// The sum of one count over all threads.
+    pub(crate) fn sum(&self, count: impl Fn(&PassCounts) -> &Own) -> u64 {
+        self.0.lock().iter().map(|stripe| count(&stripe.counts).get()).sum()
+    }
+}
