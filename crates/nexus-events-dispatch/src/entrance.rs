@@ -3,8 +3,7 @@
 use std::pin::pin;
 use std::task;
 
-use nexus_events_model::{Event, PublishReport};
-use time::OffsetDateTime;
+use nexus_events_model::{Event, IntoEvent, PublishReport};
 use tokio::sync::oneshot;
 
 use crate::bus::Bus;
@@ -16,14 +15,39 @@ use crate::layer::{Door, Next, Published};
 use crate::pass::{Passed, pass};
 use crate::publish::Receipt;
 use crate::shutdown::Admission;
-use crate::sync::Mutex;
+use crate::sync::{Arc, Mutex};
+
+/// What comes of an event at the door.
+pub(crate) enum Entering {
+    /// It is in.
+    In(Receipt),
+    /// It has to be driven.
+    Driven(Arc<Delivery>),
+    /// There are layers before the door.
+    Layered(Event),
+}
+
+impl Bus {
+    /// Lets an event in as far as that goes at once.
+    pub(crate) fn come_in(&self, event: impl IntoEvent) -> Result<Entering> {
+        let (event, stamped) = self.stamp_at(event)?;
+        if let Some(context) = Context::current(self) {
+            return context.follow_up(event).map(Entering::In);
+        }
+        if !self.layers().is_empty() {
+            return Ok(Entering::Layered(event));
+        }
+        Ok(match pass(self, event, stamped)? {
+            Passed::Through(receipt) => Entering::In(receipt),
+            Passed::Left(delivery) => Entering::Driven(delivery),
+        })
+    }
+}
 
 /// One event's entrance to a bus.
 pub(crate) struct Entrance<'a> {
     bus: &'a Bus,
     wait: Wait,
-    /// When the event was stamped, if the bus did that.
-    stamped: Option<OffsetDateTime>,
     /// The handler that publishes it.
     context: Option<&'a Context>,
     report: Option<Mutex<Option<PublishReport>>>,
@@ -31,11 +55,7 @@ pub(crate) struct Entrance<'a> {
 
 impl<'a> Entrance<'a> {
     pub(crate) fn new(bus: &'a Bus, wait: Wait) -> Self {
-        Self { bus, wait, stamped: None, context: None, report: None }
-    }
-
-    pub(crate) fn stamped(self, stamped: Option<OffsetDateTime>) -> Self {
-        Self { stamped, ..self }
+        Self { bus, wait, context: None, report: None }
     }
 
     pub(crate) async fn enter(&self, event: Event) -> Result<Receipt> {
@@ -87,14 +107,13 @@ impl<'a> Entrance<'a> {
         event: Event,
         sender: Option<oneshot::Sender<PublishReport>>,
     ) -> Result<Receipt> {
-        let event = match sender {
-            Some(_) => Passed::Not(event),
-            None => pass(self.bus, event, self.stamped)?,
+        let passed = match sender {
+            Some(_) => Passed::Left(Delivery::first(self.bus, event, sender)?),
+            None => pass(self.bus, event, None)?,
         };
-        let delivery = match event {
+        let delivery = match passed {
             Passed::Through(receipt) => return Ok(receipt),
             Passed::Left(delivery) => delivery,
-            Passed::Not(event) => Delivery::first(self.bus, event, sender)?,
         };
         Delivery::drive(delivery.clone(), self.wait).await;
         Ok(delivery.receipt())

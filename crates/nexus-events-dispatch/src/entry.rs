@@ -4,7 +4,7 @@ use nexus_events_model::{Event, Filter, Pattern, SubscriptionId, Text};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use crate::handler::{Handler, Mode};
+use crate::handler::{Handler, Mode, Turn};
 use crate::lane::Lane;
 use crate::stats::HandlerCounters;
 use crate::subscription::HandlerPriority;
@@ -19,6 +19,8 @@ pub(crate) struct Entry {
     pub(crate) priority: HandlerPriority,
     pub(crate) mode: Mode,
     pub(crate) handler: Arc<dyn Handler>,
+    /// The same for passes.
+    pub(crate) turn: Turn,
     pub(crate) counters: HandlerCounters,
     /// The queue of a handler that is not inline.
     pub(crate) lane: OnceLock<Lane>,
@@ -49,6 +51,7 @@ impl Entry {
             filters,
             priority,
             mode,
+            turn: handler.clone().turn(),
             handler,
             counters: HandlerCounters::default(),
             lane: OnceLock::new(),

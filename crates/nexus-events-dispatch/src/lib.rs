@@ -112,12 +112,12 @@ pub use crate::bus::{Bus, BusBuilder};
 pub use crate::clock::{Clock, ManualClock, SystemClock};
 pub use crate::context::{Context, Retry};
 pub use crate::error::{Error, ErrorKind, Result, Status};
-#[doc(hidden)]
-pub use crate::handler::shape;
 pub use crate::handler::{
     Attempt, BoxFuture, Called, Configured, Handler, HandlerError, HandlerExt, HandlerResult,
     HandlerReturn, IntoHandler, LastAttempt, Mode,
 };
+#[doc(hidden)]
+pub use crate::handler::{Turn, shape};
 pub use crate::index::PatternIndex;
 pub use crate::layer::{Layer, Next, Published, Registration};
 pub use crate::publish::Receipt;

@@ -17,12 +17,13 @@ use crate::context::{Context, OnStack};
 use crate::delivery::Delivery;
 use crate::entry::Entry;
 use crate::error::{Error, Result};
-use crate::handler::{Called, HandlerError};
+use crate::handler::HandlerError;
 use crate::here;
 use crate::limits::TIMED_PASSES;
 use crate::publish::Receipt;
+use crate::registry::Registry;
 use crate::route::Route;
-use crate::runtime::{NOT_INLINE, Skip, Turn};
+use crate::runtime::{Skip, Turn};
 use crate::stripe::PassCounts;
 use crate::sync::{Arc, Ordering};
 
@@ -32,31 +33,37 @@ pub(crate) enum Passed {
     Through(Receipt),
     /// It has become a delivery, to be driven on.
     Left(Arc<Delivery>),
-    /// It can not take the short way.
-    Not(Event),
 }
 
 /// Takes an event through its handlers, `stamped` then if the bus did that.
 pub(crate) fn pass(bus: &Bus, event: Event, stamped: Option<OffsetDateTime>) -> Result<Passed> {
+    let long_way = |event| Ok(Passed::Left(Delivery::first(bus, event, None)?));
     let route = match here::route(&bus.0, event.event_type()) {
         Some(route) if route.route.is_inline() => route,
-        _ => return Ok(Passed::Not(event)),
+        _ => return long_way(event),
     };
     let context = Context::on_stack(event, route);
-    let Some(on_stack) = context.stack() else { return Ok(Passed::Not(context.into_event())) };
+    let Some(on_stack) = context.stack() else { return long_way(context.into_event()) };
     let Some(_passing) = on_stack.route.stripe.enter(&on_stack.route, bus.gate()) else {
-        return Ok(Passed::Not(context.into_event()));
+        return long_way(context.into_event());
     };
     if bus.gate().is_closed() {
         return Err(Error::closed());
     }
     bus.history_ring().push(&on_stack.event);
-    let mut pass = Pass { context: &context, on_stack, apart: Vec::new(), ended: 0 };
+    let mut pass = Pass {
+        registry: &bus.0.registry,
+        context: &context,
+        on_stack,
+        apart: Vec::new(),
+        ended: 0,
+    };
     let end = context.within(|| pass.run());
     Ok(pass.finish(bus, end, stamped))
 }
 
 struct Pass<'a> {
+    registry: &'a Registry,
     context: &'a Context,
     on_stack: &'a OnStack,
     /// Places of handlers that are counted apart: they did not run, or try again.
@@ -106,19 +113,19 @@ impl Pass<'_> {
     }
 
     fn run_handlers<const TIMED: bool>(&mut self, places: Range<usize>) {
-        let on_stack = self.on_stack;
-        for place in places {
+        let OnStack { event, route, .. } = self.on_stack;
+        let filtered = route.route.is_filtered();
+        for (entry, place) in route.route[places.clone()].iter().zip(places) {
             self.context.set_place(place);
-            let entry = &on_stack.route.route[place];
-            if entry.has_ended() || !entry.accepts(&on_stack.event) {
+            // One number for all handlers, so that theirs need not be read.
+            let ended = self.registry.ends() != route.ends && entry.has_ended();
+            if ended || (filtered && !entry.accepts(event)) {
                 self.miss(place);
                 continue;
             }
             let started = TIMED.then(Instant::now);
-            match entry.handler.call(&on_stack.event, self.context) {
-                Called::Ready(Ok(_)) => {}
-                Called::Ready(Err(error)) => self.fail(place, error),
-                Called::Pending(_) => self.fail(place, NOT_INLINE.into()),
+            if let Some(error) = (entry.turn)(event, self.context) {
+                self.fail(place, error);
             }
             if let Some(started) = started {
                 entry.counters.timed(started.elapsed());

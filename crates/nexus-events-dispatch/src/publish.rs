@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use crate::bus::Bus;
 use crate::context::Context;
 use crate::delivery::{Delivery, Wait};
-use crate::entrance::{Entrance, now};
+use crate::entrance::{Entering, Entrance, now};
 use crate::error::{Error, Result};
 
 /// Proof that an event was accepted.
@@ -72,10 +72,13 @@ impl Bus {
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) after [`shutdown`](Self::shutdown); inside
     /// a handler also those of [`Context::publish`].
     pub async fn publish(&self, event: impl IntoEvent) -> Result<Receipt> {
-        let (event, stamped) = self.stamp_at(event)?;
-        match Context::current(self) {
-            Some(context) => context.follow_up(event),
-            None => Entrance::new(self, Wait::Here).stamped(stamped).enter(event).await,
+        match self.come_in(event)? {
+            Entering::In(receipt) => Ok(receipt),
+            Entering::Driven(delivery) => {
+                Delivery::drive(delivery.clone(), Wait::Here).await;
+                Ok(delivery.receipt())
+            }
+            Entering::Layered(event) => Entrance::new(self, Wait::Here).enter(event).await,
         }
     }
 
@@ -86,12 +89,18 @@ impl Bus {
     /// As [`publish`](Self::publish), and [`ErrorKind::WouldWait`](crate::ErrorKind::WouldWait)
     /// when a layer of the bus has to wait.
     pub fn try_publish(&self, event: impl IntoEvent) -> Result<Receipt> {
-        let (event, stamped) = self.stamp_at(event)?;
-        if let Some(context) = Context::current(self) {
-            return context.follow_up(event);
+        match self.come_in(event)? {
+            Entering::In(receipt) => Ok(receipt),
+            Entering::Driven(delivery) => {
+                // Without waiting for queues it is driven in one go.
+                let _ = now(Delivery::drive(delivery.clone(), Wait::Never));
+                Ok(delivery.receipt())
+            }
+            Entering::Layered(event) => {
+                let entrance = Entrance::new(self, Wait::Never);
+                now(entrance.enter(event)).unwrap_or_else(|| Err(Error::would_wait()))
+            }
         }
-        let entrance = Entrance::new(self, Wait::Never).stamped(stamped);
-        now(entrance.enter(event)).unwrap_or_else(|| Err(Error::would_wait()))
     }
 
     /// Publishes an event and returns when every handler is done, with all outcomes in the order

@@ -11,12 +11,14 @@ use crate::handler::{Handler, Mode};
 use crate::index::PatternIndex;
 use crate::route::Route;
 use crate::subscription::SubscriptionOptions;
-use crate::sync::{Arc, ArcSwap, Guard, Mutex};
+use crate::sync::{Arc, ArcSwap, AtomicU64, Guard, Mutex, Ordering};
 
 pub(crate) struct Registry {
     snapshot: ArcSwap<Snapshot>,
     /// Held while a snapshot is built, never while a handler runs.
     writer: Mutex<Writer>,
+    /// How many handlers have ended.
+    ends: AtomicU64,
 }
 
 #[derive(Default)]
@@ -42,12 +44,23 @@ impl Snapshot {
 
 impl Registry {
     pub(crate) fn new() -> Self {
-        Self { snapshot: ArcSwap::default(), writer: Mutex::default() }
+        Self { snapshot: ArcSwap::default(), writer: Mutex::default(), ends: AtomicU64::new(0) }
     }
 
     /// The registry as it is now. Lock-free.
     pub(crate) fn snapshot(&self) -> Guard<Arc<Snapshot>> {
         self.snapshot.load()
+    }
+
+    /// A number that changes whenever a handler ends, after that shows in its entry.
+    pub(crate) fn ends(&self) -> u64 {
+        self.ends.load(Ordering::SeqCst)
+    }
+
+    /// Lets no further run of this handler begin.
+    pub(crate) fn end(&self, entry: &Entry) {
+        entry.end();
+        self.ends.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Registers a handler; `prepare` gives the entry what it needs before anybody sees it.

@@ -12,6 +12,7 @@ pub(crate) struct Route {
     /// Where each wave ends.
     waves: Box<[usize]>,
     inline: bool,
+    filtered: bool,
 }
 
 impl Route {
@@ -24,6 +25,7 @@ impl Route {
         });
         Self {
             waves: waves.collect(),
+            filtered: entries.iter().any(|entry| !entry.filters.is_empty()),
             inline: entries.iter().all(|entry| entry.mode == Mode::Inline),
             entries: entries.into(),
         }
@@ -32,6 +34,11 @@ impl Route {
     /// Where the wave ends that this place is in.
     pub(crate) fn wave_end(&self, place: usize) -> Option<usize> {
         self.waves.iter().copied().find(|end| *end > place)
+    }
+
+    /// Whether some handler has a filter.
+    pub(crate) fn is_filtered(&self) -> bool {
+        self.filtered
     }
 
     /// Whether every handler runs on the publisher's stack.

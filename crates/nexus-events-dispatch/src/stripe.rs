@@ -84,6 +84,8 @@ pub(crate) struct ThreadRoute {
     pub(crate) bus: Weak<Inner>,
     pub(crate) stripe: Arc<Stripe>,
     pub(crate) route: Arc<Route>,
+    /// How many handlers had ended when it was found.
+    pub(crate) ends: u64,
     /// Events that every handler of the route ran with, but for those counted as missed.
     pub(crate) passes: Own,
     /// When the last of them began, in microseconds of Unix time.
@@ -164,11 +166,13 @@ impl Stripe {
             std::mem::take(&mut *routes)
         };
         // Read under the lock, so that a change of the registry after this finds the route here.
+        let ends = bus.registry.ends();
         let snapshot = bus.registry.snapshot();
         let route = Arc::new(ThreadRoute {
             bus: Arc::downgrade(bus),
             stripe: self.clone(),
             route: Arc::new(snapshot.find(event_type)),
+            ends,
             passes: Own::default(),
             last: AtomicI64::new(0),
         });

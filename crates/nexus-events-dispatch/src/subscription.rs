@@ -254,7 +254,7 @@ impl Subscription {
             self.entry.idle(0).await;
             return false;
         };
-        self.entry.end();
+        bus.0.registry.end(&self.entry);
         let passes = bus.passes_of(&self.entry);
         let removed = bus.0.registry.remove(&self.entry);
         bus.0.stripes.forget();

@@ -12,6 +12,7 @@ use serde_json::Value;
 pub use self::error::{Attempt, HandlerError, LastAttempt};
 use crate::context::Context;
 use crate::layer::Layer;
+use crate::runtime::NOT_INLINE;
 use crate::subscription::{HandlerPriority, SubscriptionOptions};
 use crate::sync::Arc;
 
@@ -93,7 +94,22 @@ pub trait Handler: Send + Sync + 'static {
     fn name(&self) -> Text {
         Text::from_static(short_type_name::<Self>())
     }
+
+    /// [`call`](Self::call) for when nobody asks for the value. Compiled for each handler, so that
+    /// a short one becomes one indirect call.
+    #[doc(hidden)]
+    fn turn(self: Arc<Self>) -> Turn {
+        Box::new(move |event, context| match self.call(event, context) {
+            Called::Ready(Ok(_)) => None,
+            Called::Ready(Err(error)) => Some(error),
+            Called::Pending(_) => Some(NOT_INLINE.into()),
+        })
+    }
 }
+
+/// A handler's turn in a pass: its error, if it fails.
+#[doc(hidden)]
+pub type Turn = Box<dyn Fn(&Event, &Context) -> Option<HandlerError> + Send + Sync>;
 
 /// The last part of a type's path, `validate` for `my_app::orders::validate`; closures have none
 /// and are called `handler`.
@@ -110,11 +126,24 @@ fn short_type_name<T: ?Sized>() -> &'static str {
 pub trait HandlerReturn {
     /// The same as a [`HandlerResult`].
     fn into_result(self) -> HandlerResult;
+
+    /// Its error alone.
+    #[doc(hidden)]
+    fn into_error(self) -> Option<HandlerError>
+    where
+        Self: Sized,
+    {
+        self.into_result().err()
+    }
 }
 
 impl HandlerReturn for () {
     fn into_result(self) -> HandlerResult {
         Ok(Value::Null)
+    }
+
+    fn into_error(self) -> Option<HandlerError> {
+        None
     }
 }
 
@@ -308,6 +337,10 @@ where
         Called::Ready((self.0)(event).into_result())
     }
 
+    fn turn(self: Arc<Self>) -> Turn {
+        Box::new(move |event, _| (self.0)(event).into_error())
+    }
+
     fn mode(&self) -> Mode {
         Mode::Inline
     }
@@ -334,6 +367,10 @@ where
 {
     fn call<'a>(&'a self, event: &'a Event, context: &'a Context) -> Called<'a> {
         Called::Ready((self.0)(event, context).into_result())
+    }
+
+    fn turn(self: Arc<Self>) -> Turn {
+        Box::new(move |event, context| (self.0)(event, context).into_error())
     }
 
     fn mode(&self) -> Mode {
