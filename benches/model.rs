@@ -1,9 +1,11 @@
 //! What the event model costs: matching a pattern, building, encoding and decoding an event.
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use nexus_events_model::{Event, EventBuilder, EventType, Pattern, Priority, Stamp};
+use nexus_events_dispatch::Bus;
+use nexus_events_model::{Event, EventBuilder, EventType, Pattern, Payload, Priority, Stamp};
 use serde_json::json;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -35,6 +37,16 @@ fn build(criterion: &mut Criterion) {
     group.bench_function("type-only", |b| {
         b.iter(|| stamped(Event::builder(EventType::USER_LOGIN)));
     });
+    let shared = Arc::new(vec![7_u8; 200]);
+    let lean = || {
+        Event::builder(EventType::WORKFLOW_COMPLETED)
+            .source("bench")
+            .payload(Payload::shared(shared.clone()))
+    };
+    group.bench_function("shared-payload", |b| b.iter(|| stamped(lean())));
+    // With an id made and the clock read, as when it is published.
+    let bus = Bus::new();
+    group.bench_function("shared-payload-by-bus", |b| b.iter(|| bus.stamp(lean())));
     let payload = payload();
     group.bench_function("typical", |b| {
         b.iter(|| {

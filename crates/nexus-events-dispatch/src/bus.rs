@@ -163,12 +163,9 @@ impl Bus {
             None
         };
         let runtime = runtime.filter(|_| mode != Mode::Inline);
-        let queue = options.queue_events();
-        let entry = self.0.registry.add(pattern, handler, options, mode, |entry| {
-            if let Some(runtime) = runtime {
-                Lane::open(entry, queue, self.0.workers.clone(), runtime);
-            }
-        })?;
+        let (lane, workers) = (options.lane(), self.0.workers.clone());
+        let lane = || runtime.map(|runtime| Lane::new(lane, workers, runtime));
+        let entry = self.0.registry.add(pattern, handler, options, mode, lane)?;
         self.0.stripes.forget();
         Ok(Subscription { entry, bus: Arc::downgrade(&self.0) })
     }

@@ -1,7 +1,8 @@
 //! Wall-clock time. It enters the system here and nowhere else.
 
+use std::cell::Cell;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use time::OffsetDateTime;
 
@@ -29,8 +30,27 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> OffsetDateTime {
-        OffsetDateTime::now_utc()
+        let now = SystemTime::now();
+        since_1970(now).unwrap_or_else(|| now.into())
     }
+}
+
+/// What `time` does for any time, done for those after 1970 and with the date worked out once a
+/// second. `None` for other times.
+fn since_1970(now: SystemTime) -> Option<OffsetDateTime> {
+    let since = now.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    let (mut second, mut whole) = SECOND.get();
+    if second != since.as_secs() {
+        second = since.as_secs();
+        whole = OffsetDateTime::from_unix_timestamp(i64::try_from(second).ok()?).ok()?;
+        SECOND.set((second, whole));
+    }
+    whole.replace_nanosecond(since.subsec_nanos()).ok()
+}
+
+thread_local! {
+    /// The last second somebody asked for: most events come in the same one as the one before.
+    static SECOND: Cell<(u64, OffsetDateTime)> = const { Cell::new((0, OffsetDateTime::UNIX_EPOCH)) };
 }
 
 /// A clock that stands still until told otherwise, for tests. Clones show the same time.
@@ -67,5 +87,22 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> OffsetDateTime {
         *self.0.lock()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_after_1970_are_those_of_the_time_crate() {
+        for millis in
+            [0, 1, 999, 1_000, 1_999, 951_782_399_999, 1_767_323_045_678, 1_767_323_045_679]
+        {
+            let time = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+            assert_eq!(since_1970(time), Some(time.into()));
+        }
+        let before = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
+        assert_eq!(since_1970(before), None);
     }
 }

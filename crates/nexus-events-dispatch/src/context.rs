@@ -15,7 +15,7 @@ use crate::entrance::Entrance;
 use crate::entry::{Entry, Run};
 use crate::error::Result;
 use crate::publish::Receipt;
-use crate::runtime::Worker;
+use crate::runtime::{Job, Worker};
 use crate::stripe::ThreadRoute;
 use crate::sync::{Arc, AtomicUsize, OnceLock, Ordering};
 
@@ -42,6 +42,8 @@ pub struct Context {
     way: Way,
     /// Which handler of the route it is for.
     place: AtomicUsize,
+    /// The handler itself, where a group stands in the route.
+    member: Option<Arc<Entry>>,
     /// What a blocking handler occupies.
     pub(crate) worker: Option<Worker>,
     attempt: u32,
@@ -78,6 +80,7 @@ impl OnStack {
 impl Clone for Context {
     fn clone(&self) -> Self {
         Self {
+            member: self.member.clone(),
             worker: self.worker.clone(),
             attempt: self.attempt,
             deadline: self.deadline,
@@ -119,9 +122,16 @@ impl Context {
         Self::new(Way::Tracked(delivery), place)
     }
 
+    /// For a handler that took the event from a queue.
+    pub(crate) fn of_member(entry: &Arc<Entry>, job: &Job) -> Self {
+        let in_route = Arc::ptr_eq(job.delivery.entry(job.place), entry);
+        let member = (!in_route).then(|| entry.clone());
+        Self { member, ..Self::tracked(job.delivery.clone(), job.place) }
+    }
+
     fn new(way: Way, place: usize) -> Self {
         let place = AtomicUsize::new(place);
-        Self { way, place, worker: None, attempt: 1, deadline: None }
+        Self { way, place, member: None, worker: None, attempt: 1, deadline: None }
     }
 
     /// The pass it was made for.
@@ -149,6 +159,9 @@ impl Context {
     }
 
     pub(crate) fn entry(&self) -> &Arc<Entry> {
+        if let Some(member) = &self.member {
+            return member;
+        }
         match &self.way {
             Way::OnStack(on_stack) => &on_stack.route.route[self.place()],
             Way::Tracked(delivery) => delivery.entry(self.place()),

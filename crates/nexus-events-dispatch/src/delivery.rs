@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::follow_up::Lineage;
-use crate::lane::Pushed;
+use crate::lane::{Handed, Held};
 use crate::limits::NESTED_WAIT_MAX;
 use crate::publish::Receipt;
 use crate::route::Route;
@@ -343,8 +343,8 @@ impl Delivery {
                     continue;
                 }
                 match lane.push(Job { delivery: self.clone(), place }, wait).await {
-                    Pushed::Settled(pushed) => self.passed(place, pushed),
-                    Pushed::Apart => return false,
+                    Handed::Settled(pushed) => self.passed(place, pushed),
+                    Handed::Apart => return false,
                 }
                 continue;
             }
@@ -372,9 +372,7 @@ impl Delivery {
                     Some(run) => {
                         let ended = run_inline(self, place);
                         drop(run);
-                        if let Some(outcome) = ended.go_on(self, place) {
-                            self.note(place, outcome);
-                        }
+                        self.end(place, entry, ended, None);
                     }
                     None => self.skip(place, Skip::Unsubscribed),
                 }
@@ -389,22 +387,40 @@ impl Delivery {
     }
 
     /// A handler that ran elsewhere is done. `true` when the caller must go on with the delivery.
-    pub(crate) fn done(self: &Arc<Self>, place: usize, ended: Ended) -> bool {
-        if let Some(outcome) = ended.go_on(self, place) {
-            self.note(place, outcome);
-        }
+    pub(crate) fn done(
+        self: &Arc<Self>,
+        place: usize,
+        entry: &Arc<Entry>,
+        ended: Ended,
+        held: Option<Held>,
+    ) -> bool {
+        self.end(place, entry, ended, held);
         self.leave()
     }
 
-    /// The handler at this place is going to try again.
-    pub(crate) fn retrying(&self, first: &HandlerOutcome, place: usize) {
+    /// The handler at this place is done, or tries again beside lower waves.
+    pub(crate) fn end(
+        self: &Arc<Self>,
+        place: usize,
+        entry: &Arc<Entry>,
+        ended: Ended,
+        held: Option<Held>,
+    ) {
+        if let Some(outcome) = ended.go_on(self, place, entry, held) {
+            self.count(entry, &outcome);
+            self.keep(place, || outcome);
+        }
+    }
+
+    /// A handler is going to try again.
+    pub(crate) fn retrying(&self, first: &HandlerOutcome, entry: &Entry) {
         self.open.fetch_add(1, Ordering::Relaxed);
-        self.count(place, first);
+        self.count(entry, first);
     }
 
     /// The handler at this place has tried for the last time.
-    pub(crate) fn retried(&self, place: usize, last: HandlerOutcome) {
-        self.route[place].counters.ended(&last);
+    pub(crate) fn retried(&self, place: usize, entry: &Entry, last: HandlerOutcome) {
+        entry.counters.ended(&last);
         self.bus.counters().ran(&last);
         self.keep(place, || last);
         self.close();
@@ -420,14 +436,9 @@ impl Delivery {
         self.leave()
     }
 
-    pub(crate) fn note(&self, place: usize, outcome: HandlerOutcome) {
-        self.count(place, &outcome);
-        self.keep(place, || outcome);
-    }
-
-    fn count(&self, place: usize, outcome: &HandlerOutcome) {
+    fn count(&self, entry: &Entry, outcome: &HandlerOutcome) {
         self.ran.store(true, Ordering::Relaxed);
-        self.route[place].counters.ran(outcome);
+        entry.counters.ran(outcome);
         self.bus.counters().ran(outcome);
     }
 
@@ -478,7 +489,7 @@ impl Delivery {
             return;
         }
         self.finished.store(true, Ordering::Relaxed);
-        self.bus.counters().concluded(self.end());
+        self.bus.counters().concluded(self.fate());
         drop(self.admission.lock().take());
         if let Some(report) = &self.report {
             let outcomes =
@@ -490,7 +501,7 @@ impl Delivery {
         }
     }
 
-    fn end(&self) -> End {
+    fn fate(&self) -> End {
         if self.bus.gate().is_stopped() {
             End::Lost
         } else if self.is_cancelled() {

@@ -23,7 +23,11 @@ pub(crate) struct Entry {
     pub(crate) turn: Turn,
     pub(crate) counters: HandlerCounters,
     /// The queue of a handler that is not inline.
-    pub(crate) lane: OnceLock<Lane>,
+    pub(crate) lane: OnceLock<Arc<Lane>>,
+    /// The head of its group.
+    pub(crate) group: OnceLock<Arc<Self>>,
+    /// How many of its runs may go on at the same time.
+    pub(crate) concurrency: usize,
     ended: AtomicBool,
     running: AtomicUsize,
     /// Told when no further run may begin.
@@ -35,6 +39,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    #[allow(clippy::too_many_arguments, reason = "as many as it is made of")]
     pub(crate) fn new(
         id: SubscriptionId,
         name: Text,
@@ -42,6 +47,7 @@ impl Entry {
         filters: Vec<Filter>,
         priority: HandlerPriority,
         mode: Mode,
+        concurrency: usize,
         handler: Arc<dyn Handler>,
     ) -> Self {
         Self {
@@ -55,6 +61,8 @@ impl Entry {
             handler,
             counters: HandlerCounters::default(),
             lane: OnceLock::new(),
+            group: OnceLock::new(),
+            concurrency,
             ended: AtomicBool::new(false),
             running: AtomicUsize::new(0),
             end: Notify::new(),
@@ -87,7 +95,7 @@ impl Entry {
         self.ended.store(true, Ordering::SeqCst);
         self.end.notify_waiters();
         if let Some(lane) = self.lane.get() {
-            lane.stop();
+            lane.leave(self);
         }
     }
 
@@ -95,7 +103,7 @@ impl Entry {
     pub(crate) fn cut_off(&self) {
         self.cut_off.notify_waiters();
         if let Some(lane) = self.lane.get() {
-            lane.abort();
+            lane.abort(self);
         }
     }
 

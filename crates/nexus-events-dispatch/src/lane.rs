@@ -1,29 +1,59 @@
-//! The bounded queue of one handler, the task that empties it, and the line in front of it.
+//! The queue of one handler or group, the tasks that empty it, and the line in front of it.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::pin::pin;
-use std::task::Poll;
+use std::time::Duration;
 
+use nexus_events_model::Event;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::error::{SendError, TrySendError};
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::AbortHandle;
-use tokio::time::error::Elapsed;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::delivery::{Delivery, Wait};
 use crate::entry::Entry;
 use crate::limits::{QUEUE_LINE_EVENTS_MAX, QUEUE_WAIT_MAX};
+use crate::queue::{Arrival, Bounds, Item, Overload, Pushed, Queue};
 use crate::runtime::{Job, Skip, contain, handle};
-use crate::sync::{Arc, Mutex, OnceLock};
+use crate::subscription::Key;
+use crate::sync::{Arc, Mutex};
+
+/// How a lane queues and runs.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct LaneOptions {
+    pub(crate) bounds: Bounds,
+    pub(crate) overload: Overload,
+    pub(crate) key: Option<Key>,
+}
 
 pub(crate) struct Lane {
-    sender: mpsc::Sender<Job>,
-    line: Arc<Mutex<Line>>,
+    options: LaneOptions,
     runtime: Handle,
-    stop: Arc<Notify>,
-    task: OnceLock<AbortHandle>,
+    /// For handlers that block.
+    workers: Arc<Semaphore>,
+    state: Mutex<State>,
+    /// Told when an event may run.
+    work: Notify,
+    /// Told when there is room again.
+    room: Notify,
+}
+
+struct State {
+    queue: Queue<Job>,
+    members: Vec<Member>,
+    /// Tasks that wait for an event.
+    idle: usize,
+    /// Publishers that wait for room.
+    waiting: usize,
+    line: Line,
+    /// Why nobody empties it any more.
+    over: Option<Skip>,
+}
+
+/// A handler that takes events from the lane.
+struct Member {
+    entry: Arc<Entry>,
+    tasks: Vec<AbortHandle>,
 }
 
 /// Events from other handlers' tasks, which do not wait themselves, in front of a full queue.
@@ -35,7 +65,7 @@ struct Line {
 }
 
 /// What became of an attempt to queue an event.
-pub(crate) enum Pushed {
+pub(crate) enum Handed {
     /// It is queued, or will not be.
     Settled(Result<(), Skip>),
     /// It stands in line; whoever moves it on drives its delivery.
@@ -43,145 +73,382 @@ pub(crate) enum Pushed {
 }
 
 impl Lane {
-    /// Gives the entry a lane on this runtime.
-    pub(crate) fn open(entry: &Arc<Entry>, queue: usize, workers: Arc<Semaphore>, runtime: Handle) {
-        let (sender, receiver) = mpsc::channel(queue);
-        let stop = Arc::new(Notify::new());
-        let lane = entry.lane.get_or_init(|| Self {
-            sender,
-            line: Arc::default(),
+    pub(crate) fn new(options: LaneOptions, workers: Arc<Semaphore>, runtime: Handle) -> Arc<Self> {
+        let state = State {
+            queue: Queue::new(options.bounds, options.overload),
+            members: Vec::new(),
+            idle: 0,
+            waiting: 0,
+            line: Line::default(),
+            over: None,
+        };
+        Arc::new(Self {
+            options,
             runtime,
-            stop: stop.clone(),
-            task: OnceLock::new(),
-        });
-        let work = work(entry.clone(), receiver, stop, workers);
-        let _ = lane.task.set(lane.runtime.spawn(work).abort_handle());
+            workers,
+            state: Mutex::new(state),
+            work: Notify::new(),
+            room: Notify::new(),
+        })
+    }
+
+    pub(crate) fn options(&self) -> &LaneOptions {
+        &self.options
+    }
+
+    /// Lets a handler take events from here.
+    pub(crate) fn join(self: &Arc<Self>, entry: &Arc<Entry>) {
+        let mut state = self.state.lock();
+        state.members.push(Member { entry: entry.clone(), tasks: Vec::new() });
+        self.add_task(&mut state);
+    }
+
+    /// Starts one more task, of the member with the fewest, if one may have more.
+    fn add_task(self: &Arc<Self>, state: &mut State) {
+        let members = state.members.iter_mut();
+        let may = members.filter(|member| member.tasks.len() < member.entry.concurrency);
+        if let Some(member) = may.min_by_key(|member| member.tasks.len()) {
+            let serving = Serving { lane: self.clone(), entry: member.entry.clone() };
+            member.tasks.push(self.runtime.spawn(serving.work()).abort_handle());
+        }
+    }
+
+    /// Ends a handler's turns after the event it is busy with. With the last one, the events that
+    /// wait are skipped.
+    pub(crate) fn leave(&self, entry: &Entry) {
+        self.end(entry, Skip::Unsubscribed);
+        self.work.notify_waiters();
+        self.room.notify_waiters();
+    }
+
+    fn end(&self, entry: &Entry, reason: Skip) {
+        let mut state = self.state.lock();
+        let Some(at) = state.members.iter().position(|member| member.entry.id == entry.id) else {
+            return;
+        };
+        let member = state.members.swap_remove(at);
+        let mut left = Vec::new();
+        if state.members.is_empty() {
+            state.over = Some(reason);
+            left.extend(state.queue.drain().into_iter().map(|item| item.value));
+            left.extend(state.line.jobs.drain(..).map(|(job, _)| job));
+        }
+        drop(state);
+        drop(member);
+        match reason {
+            // Nobody is left who could drive them on.
+            Skip::Stopped => drop(left),
+            _ => left.into_iter().for_each(|job| job.give_up(reason)),
+        }
+    }
+
+    /// Ends the tasks of a handler where they wait, and the handler with them. What waits for the
+    /// last one is lost.
+    pub(crate) fn abort(&self, entry: &Entry) {
+        let state = self.state.lock();
+        let own = state.members.iter().filter(|member| member.entry.id == entry.id);
+        let tasks: Vec<AbortHandle> = own.flat_map(|member| member.tasks.clone()).collect();
+        drop(state);
+        tasks.iter().for_each(AbortHandle::abort);
+        self.end(entry, Skip::Stopped);
+        self.room.notify_waiters();
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        let state = self.state.lock();
+        state.queue.len() + state.line.jobs.len()
+    }
+
+    /// How long the event has waited that waits longest.
+    pub(crate) fn waits_since(&self) -> Option<Duration> {
+        self.state.lock().queue.oldest().map(|since| since.elapsed())
+    }
+
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.state.lock().queue.bytes()
     }
 
     /// Queues an event.
-    pub(crate) async fn push(&self, job: Job, wait: Wait) -> Pushed {
-        if wait == Wait::Apart && !self.line.lock().jobs.is_empty() {
+    pub(crate) async fn push(self: &Arc<Self>, job: Job, wait: Wait) -> Handed {
+        if wait == Wait::Apart && !self.state.lock().line.jobs.is_empty() {
             return self.stand_in_line(job);
         }
-        let job = match self.sender.try_send(job) {
-            Ok(()) => return Pushed::Settled(Ok(())),
-            Err(TrySendError::Closed(_)) => return Pushed::Settled(Err(Skip::Stopped)),
-            Err(TrySendError::Full(job)) => job,
+        let item = match self.try_push(self.item(job), Turn::New) {
+            Ok(result) => return Handed::Settled(result),
+            Err(item) => item,
         };
         match wait {
-            Wait::Never => Pushed::Settled(Err(Skip::QueueFull)),
-            Wait::Apart => self.stand_in_line(job),
+            Wait::Never => Handed::Settled(Err(Skip::QueueFull)),
+            Wait::Apart => self.stand_in_line(item.value),
             Wait::Here => {
-                let room = {
-                    let _runtime = self.runtime.enter();
-                    timeout(QUEUE_WAIT_MAX, self.sender.reserve())
-                };
-                Pushed::Settled(settle(room.await, job))
+                let until = Instant::now() + self.patience();
+                Handed::Settled(self.push_until(item, until).await)
             }
         }
     }
 
-    fn stand_in_line(&self, job: Job) -> Pushed {
-        let mut line = self.line.lock();
-        if line.jobs.len() >= QUEUE_LINE_EVENTS_MAX {
-            return Pushed::Settled(Err(Skip::QueueFull));
-        }
-        line.jobs.push_back((job, Instant::now() + QUEUE_WAIT_MAX));
-        if !std::mem::replace(&mut line.moving, true) {
-            self.runtime.spawn(move_on(self.line.clone(), self.sender.clone()));
-        }
-        Pushed::Apart
-    }
-
-    /// Ends the task after the event it is busy with; the others in the queue are skipped.
-    pub(crate) fn stop(&self) {
-        self.stop.notify_one();
-    }
-
-    /// Ends the task where it waits, its handler with it.
-    pub(crate) fn abort(&self) {
-        if let Some(task) = self.task.get() {
-            task.abort();
+    /// How long an event waits for room.
+    fn patience(&self) -> Duration {
+        match self.options.overload {
+            Overload::Block { timeout } => timeout,
+            _ => QUEUE_WAIT_MAX,
         }
     }
 
-    pub(crate) fn waiting(&self) -> usize {
-        self.sender.max_capacity() - self.sender.capacity() + self.line.lock().jobs.len()
+    fn item(&self, job: Job) -> Item<Job> {
+        let event: &Event = &job.delivery.event;
+        let key = self.options.key.as_ref().and_then(|key| key.of(event));
+        Item { bytes: event.size(), priority: event.priority(), key, value: job }
     }
 
-    pub(crate) fn queue_max(&self) -> usize {
-        self.sender.max_capacity()
-    }
-}
-
-/// A place in a queue, unless the queue ended or the time was up.
-type Room<'a> = Result<Result<mpsc::Permit<'a, Job>, SendError<()>>, Elapsed>;
-
-/// Sends the event if there is room for it.
-fn settle(room: Room<'_>, job: Job) -> Result<(), Skip> {
-    match room {
-        Ok(Ok(room)) => {
-            room.send(job);
-            Ok(())
+    /// Queues the event or says why not; gives it back when there is no room and its publisher
+    /// may wait.
+    fn try_push(
+        self: &Arc<Self>,
+        item: Item<Job>,
+        turn: Turn,
+    ) -> Result<Result<(), Skip>, Item<Job>> {
+        let mut state = self.state.lock();
+        if let Some(reason) = state.over {
+            return Ok(Err(reason));
         }
-        Ok(Err(_)) => Err(Skip::Stopped),
-        Err(_) => Err(Skip::QueueFull),
-    }
-}
-
-/// Moves a line on, in order, until nobody stands in it.
-async fn move_on(line: Arc<Mutex<Line>>, sender: mpsc::Sender<Job>) {
-    loop {
-        let next = {
-            let mut line = line.lock();
-            let next = line.jobs.pop_front();
-            line.moving = next.is_some();
-            next
+        let ahead = match turn {
+            Turn::New => state.waiting,
+            Turn::Waits => state.waiting - 1,
+            Turn::Told => 0,
         };
-        let Some((job, until)) = next else { return };
-        let (delivery, place) = (job.delivery.clone(), job.place);
-        let room = timeout_at(until, sender.reserve()).await;
-        delivery.passed(place, settle(room, job));
-        Delivery::drive_one(delivery, Wait::Apart).await;
+        if ahead > 0 {
+            return Err(item);
+        }
+        let pushed = state.queue.push(item, Instant::now());
+        if state.queue.is_runnable() {
+            if state.idle > 0 {
+                self.work.notify_one();
+            } else {
+                self.add_task(&mut state);
+            }
+        }
+        if state.waiting > 0 && state.queue.has_room(1) {
+            self.room.notify_one();
+        }
+        drop(state);
+        match pushed {
+            Pushed::Queued => Ok(Ok(())),
+            Pushed::Full(item) => Err(item),
+            Pushed::Refused(_, reason) => Ok(Err(Skip::from(reason))),
+            Pushed::QueuedInsteadOf { first, more, reason } => {
+                let dropped = std::iter::once(first).chain(more);
+                dropped.for_each(|item| item.value.give_up(Skip::from(reason)));
+                Ok(Ok(()))
+            }
+        }
+    }
+
+    async fn push_until(self: &Arc<Self>, mut item: Item<Job>, until: Instant) -> Result<(), Skip> {
+        let _waiting = Waiting::begin(self);
+        let mut turn = Turn::Waits;
+        loop {
+            let mut room = pin!(self.room.notified());
+            room.as_mut().enable();
+            item = match self.try_push(item, turn) {
+                Ok(result) => return result,
+                Err(item) => item,
+            };
+            let in_time = {
+                let _runtime = self.runtime.enter();
+                timeout_at(until, room)
+            };
+            if in_time.await.is_err() {
+                return Err(Skip::QueueFull);
+            }
+            turn = Turn::Told;
+        }
+    }
+
+    fn stand_in_line(self: &Arc<Self>, job: Job) -> Handed {
+        let mut state = self.state.lock();
+        if let Some(reason) = state.over {
+            return Handed::Settled(Err(reason));
+        }
+        if state.line.jobs.len() >= QUEUE_LINE_EVENTS_MAX {
+            return Handed::Settled(Err(Skip::QueueFull));
+        }
+        let until = Instant::now() + self.patience();
+        state.line.jobs.push_back((job, until));
+        if !std::mem::replace(&mut state.line.moving, true) {
+            self.runtime.spawn(self.clone().move_on());
+        }
+        Handed::Apart
+    }
+
+    /// Moves the line on, in order, until nobody stands in it.
+    async fn move_on(self: Arc<Self>) {
+        loop {
+            let next = {
+                let mut state = self.state.lock();
+                let next = state.line.jobs.pop_front();
+                state.line.moving = next.is_some();
+                next
+            };
+            let Some((job, until)) = next else { return };
+            let (delivery, place) = (job.delivery.clone(), job.place);
+            let pushed = self.push_until(self.item(job), until).await;
+            delivery.passed(place, pushed);
+            Delivery::drive_one(delivery, Wait::Apart).await;
+        }
+    }
+
+    /// The next event for this handler, or `None` when it has ended.
+    async fn next(self: &Arc<Self>, entry: &Entry) -> Option<Taken> {
+        loop {
+            if let Some(next) = self.try_next(entry) {
+                return next;
+            }
+            let mut work = pin!(self.work.notified());
+            work.as_mut().enable();
+            // What came in between was told to nobody.
+            if let Some(next) = self.try_next(entry) {
+                return next;
+            }
+            self.state.lock().idle += 1;
+            let _idle = Idle(self);
+            if !self.state.lock().queue.is_runnable() {
+                work.await;
+            }
+        }
+    }
+
+    /// `None` when there is nothing to do, `Some(None)` when there never will be.
+    fn try_next(self: &Arc<Self>, entry: &Entry) -> Option<Option<Taken>> {
+        let mut state = self.state.lock();
+        if entry.has_ended() || state.over.is_some() {
+            return Some(None);
+        }
+        let (job, arrival) = state.queue.take(Instant::now)?;
+        if state.idle > 0 && state.queue.is_runnable() {
+            self.work.notify_one();
+        }
+        let has_waiting = state.waiting > 0;
+        drop(state);
+        if has_waiting {
+            self.room.notify_one();
+        }
+        Some(Some(Taken { job, held: Held { lane: self.clone(), arrival: Some(arrival) } }))
     }
 }
 
-async fn work(
-    entry: Arc<Entry>,
-    mut jobs: mpsc::Receiver<Job>,
-    stop: Arc<Notify>,
-    workers: Arc<Semaphore>,
-) {
-    // A handler's own panics are outcomes. What else panics, such as the drop of a payload, costs
-    // its event and not the lane.
-    while let Err(panic) = contain(Box::pin(serve(&entry, &mut jobs, &stop, &workers))).await {
-        std::mem::forget(panic);
+/// Whose turn it is to queue an event.
+#[derive(Clone, Copy)]
+enum Turn {
+    /// Of one who has just come, after those who wait.
+    New,
+    /// Of one who waits, after the others who do.
+    Waits,
+    /// Of one who was told that there is room.
+    Told,
+}
+
+/// An event taken from the queue.
+pub(crate) struct Taken {
+    pub(crate) job: Job,
+    pub(crate) held: Held,
+}
+
+/// The key of a taken event; the next one of the same key may run when this is dropped.
+pub(crate) struct Held {
+    lane: Arc<Lane>,
+    arrival: Option<Arrival>,
+}
+
+impl Held {
+    /// Whether others wait for this.
+    pub(crate) fn is_keyed(&self) -> bool {
+        self.lane.options.key.is_some()
     }
-    jobs.close();
-    while let Some(job) = jobs.recv().await {
-        if job.delivery.not_run(job.place, Skip::Unsubscribed) {
-            Delivery::drive_one(job.delivery, Wait::Apart).await;
+}
+
+impl Held {
+    /// Puts the event back where it was; gives it back when nobody would take it.
+    pub(crate) fn put_back(mut self, job: Job) -> Option<Job> {
+        let Some(arrival) = self.arrival.take() else { return Some(job) };
+        let mut state = self.lane.state.lock();
+        if state.over.is_some() {
+            return Some(job);
+        }
+        state.queue.put_back(job, arrival);
+        self.lane.work.notify_one();
+        None
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(arrival) = self.arrival.take() {
+            let mut state = self.lane.state.lock();
+            state.queue.done(arrival);
+            if state.idle > 0 && state.queue.is_runnable() {
+                self.lane.work.notify_one();
+            }
         }
     }
 }
 
-async fn serve(
-    entry: &Arc<Entry>,
-    jobs: &mut mpsc::Receiver<Job>,
-    stop: &Notify,
-    workers: &Arc<Semaphore>,
-) {
-    while let Some(job) = next(jobs, stop).await {
-        handle(entry, job, workers).await;
+/// A task that waits for an event, until dropped.
+struct Idle<'a>(&'a Lane);
+
+impl Drop for Idle<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().idle -= 1;
     }
 }
 
-/// The next event, or `None` when the lane is stopped.
-async fn next(jobs: &mut mpsc::Receiver<Job>, stop: &Notify) -> Option<Job> {
-    let mut stopped = pin!(stop.notified());
-    poll_fn(|task| match stopped.as_mut().poll(task) {
-        Poll::Ready(()) => Poll::Ready(None),
-        Poll::Pending => jobs.poll_recv(task),
-    })
-    .await
+/// A publisher that waits for room, until dropped.
+struct Waiting<'a>(&'a Lane);
+
+impl<'a> Waiting<'a> {
+    fn begin(lane: &'a Lane) -> Self {
+        lane.state.lock().waiting += 1;
+        Self(lane)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        state.waiting -= 1;
+        // This one may have been told and not have used it.
+        if state.waiting > 0 && state.queue.has_room(1) {
+            self.0.room.notify_one();
+        }
+    }
+}
+
+/// One task of one handler.
+struct Serving {
+    lane: Arc<Lane>,
+    entry: Arc<Entry>,
+}
+
+impl Serving {
+    async fn work(self) {
+        // A handler's own panics are outcomes. What else panics, such as the drop of a payload,
+        // costs its event and not the lane.
+        while let Err(panic) = contain(Box::pin(self.serve())).await {
+            std::mem::forget(panic);
+        }
+    }
+
+    async fn serve(&self) {
+        while let Some(taken) = self.lane.next(&self.entry).await {
+            handle(&self.entry, taken, &self.lane.workers).await;
+        }
+    }
+}
+
+impl Drop for Serving {
+    /// The handler has ended, or its runtime has.
+    fn drop(&mut self) {
+        self.lane.end(&self.entry, Skip::Stopped);
+        self.lane.room.notify_waiters();
+    }
 }

@@ -20,6 +20,19 @@ pub const WORKERS_DEFAULT: usize = 10;
 /// Events that wait in one subscription's queue unless its options say otherwise.
 pub const QUEUE_EVENTS_DEFAULT: usize = 1_024;
 
+/// Bytes of events that wait in one subscription's queue unless its options say otherwise (8 MiB);
+/// whichever bound is met first.
+pub const QUEUE_BYTES_DEFAULT: usize = 8 * 1024 * 1024;
+
+/// Turns of low, normal, high and critical events in one round, when all of them wait in one queue.
+pub const QUEUE_TURNS: [u8; 4] = [1, 2, 4, 8];
+
+/// For each such time an event has waited in a queue, it counts one priority higher there.
+pub const QUEUE_AGEING_STEP: Duration = Duration::from_secs(1);
+
+/// Keys whose events one handler handles at the same time unless its options say otherwise.
+pub const KEYED_CONCURRENCY_DEFAULT: usize = 64;
+
 /// How long a publisher waits for room in a full queue before that handler is skipped.
 pub const QUEUE_WAIT_MAX: Duration = Duration::from_secs(1);
 

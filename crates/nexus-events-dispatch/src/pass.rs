@@ -154,9 +154,7 @@ impl Pass<'_> {
             let (delivery, entry) = (self.context.delivery(), &self.route()[place]);
             let turn = Turn::begin(delivery, entry);
             let ended = turn.end(Ok(Err(error.with_retries(retries))));
-            if let Some(outcome) = ended.go_on(delivery, place) {
-                delivery.note(place, outcome);
-            }
+            delivery.end(place, entry, ended, None);
         } else {
             // Its drop may panic, which then counts instead.
             drop(error);

@@ -7,8 +7,10 @@ use nexus_events_model::{EventType, Pattern, SubscriptionId, Text};
 
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
+use crate::group::Head;
 use crate::handler::{Handler, Mode};
 use crate::index::PatternIndex;
+use crate::lane::Lane;
 use crate::route::Route;
 use crate::subscription::SubscriptionOptions;
 use crate::sync::{Arc, ArcSwap, AtomicU64, Guard, Mutex, Ordering};
@@ -26,6 +28,8 @@ struct Writer {
     last_id: u64,
     entries: BTreeMap<SubscriptionId, Arc<Entry>>,
     names: HashMap<Text, SubscriptionId>,
+    /// What stands in the index for the consumers of a group.
+    groups: HashMap<Text, Arc<Entry>>,
     /// The last number given to handlers of one name of their own.
     numbers: HashMap<Text, u64>,
     closed: bool,
@@ -63,38 +67,53 @@ impl Registry {
         self.ends.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Registers a handler; `prepare` gives the entry what it needs before anybody sees it.
+    /// Registers a handler with a lane, if it needs one; a consumer shares that of its group.
     pub(crate) fn add(
         &self,
         pattern: Pattern,
         handler: Arc<dyn Handler>,
         options: SubscriptionOptions,
         mode: Mode,
-        prepare: impl FnOnce(&Arc<Entry>),
+        lane: impl FnOnce() -> Option<Arc<Lane>>,
     ) -> Result<Arc<Entry>> {
         // The handler's own code, so not under the lock.
-        let own = || options.own_name.unwrap_or_else(|| handler.name());
-        let name = options.name.map_or_else(|| Name::Own(own()), Name::Chosen);
+        let own = || options.own_name.clone().unwrap_or_else(|| handler.name());
+        let name = options.name.clone().map_or_else(|| Name::Own(own()), Name::Chosen);
         let mut writer = self.writer.lock();
         if writer.closed {
             return Err(Error::closed());
         }
+        let group = options.group.as_ref().and_then(|name| writer.groups.get(name)).cloned();
+        if let Some(group) = &group {
+            group.admit(&pattern, mode, &options)?;
+        }
         let name = writer.name(name)?;
-        writer.last_id += 1;
-        let id = SubscriptionId::new(writer.last_id);
-        let entry = Arc::new(Entry::new(
-            id,
-            name,
-            pattern,
-            options.filters,
-            options.priority,
-            mode,
-            handler,
-        ));
-        prepare(&entry);
-        writer.names.insert(entry.name.clone(), id);
-        writer.entries.insert(id, entry.clone());
-        self.change(|index| index.insert(&entry.pattern, entry.clone()));
+        let concurrency = options.concurrent_runs();
+        let new = |writer: &mut Writer, name, handler| {
+            let (filters, priority) = (options.filters.clone(), options.priority);
+            let id = writer.next_id();
+            let pattern = pattern.clone();
+            Arc::new(Entry::new(id, name, pattern, filters, priority, mode, concurrency, handler))
+        };
+        let entry = new(&mut writer, name, handler);
+        match (&options.group, group) {
+            (None, _) => {
+                if let Some(lane) = lane() {
+                    entry.give(lane);
+                }
+                self.change(|index| index.insert(&entry.pattern, entry.clone()));
+            }
+            (Some(_), Some(group)) => entry.join(&group),
+            (Some(name), None) => {
+                let head = new(&mut writer, name.clone(), Arc::new(Head));
+                head.lead(lane());
+                entry.join(&head);
+                writer.groups.insert(name.clone(), head.clone());
+                self.change(|index| index.insert(&head.pattern, head.clone()));
+            }
+        }
+        writer.names.insert(entry.name.clone(), entry.id);
+        writer.entries.insert(entry.id, entry.clone());
         Ok(entry)
     }
 
@@ -103,8 +122,20 @@ impl Registry {
         let mut writer = self.writer.lock();
         let Some(removed) = writer.entries.remove(&entry.id) else { return false };
         writer.names.remove(&entry.name);
-        let old = self.change(|index| {
-            index.remove(&entry.pattern, |known| Arc::ptr_eq(known, entry));
+        let in_index = match entry.group.get() {
+            None => Some(entry.clone()),
+            Some(head) => {
+                let another = writer
+                    .entries
+                    .values()
+                    .any(|entry| entry.group.get().is_some_and(|other| Arc::ptr_eq(other, head)));
+                if another { None } else { writer.groups.remove(&head.name) }
+            }
+        };
+        let old = in_index.map(|entry| {
+            self.change(|index| {
+                index.remove(&entry.pattern, |known| Arc::ptr_eq(known, &entry));
+            })
         });
         drop(writer);
         // Handlers may go with these.
@@ -117,6 +148,7 @@ impl Registry {
         let mut writer = self.writer.lock();
         writer.closed = true;
         writer.names.clear();
+        writer.groups.clear();
         self.snapshot.store(Arc::default());
         std::mem::take(&mut writer.entries).into_values().collect()
     }
@@ -141,6 +173,11 @@ impl Registry {
 }
 
 impl Writer {
+    fn next_id(&mut self) -> SubscriptionId {
+        self.last_id += 1;
+        SubscriptionId::new(self.last_id)
+    }
+
     /// The chosen name if it is free, or the handler's own with a number where it is taken.
     fn name(&mut self, name: Name) -> Result<Text> {
         let name = match name {

@@ -17,12 +17,24 @@ use crate::context::Context;
 use crate::delivery::{Delivery, Wait};
 use crate::entry::Entry;
 use crate::handler::{BoxFuture, Called, HandlerResult, LastAttempt, Mode};
+use crate::lane::{Held, Taken};
+use crate::queue::Reason;
 use crate::sync::{Arc, Mutex};
 
 /// One event for one handler.
 pub(crate) struct Job {
     pub(crate) delivery: Arc<Delivery>,
     pub(crate) place: usize,
+}
+
+impl Job {
+    /// Goes on without the handler. For those who can not drive the delivery themselves.
+    pub(crate) fn give_up(self, reason: Skip) {
+        if self.delivery.not_run(self.place, reason) {
+            let bus = self.delivery.bus.clone();
+            bus.hand_over(self.delivery);
+        }
+    }
 }
 
 /// One of the bus's workers, occupied until every clone is dropped.
@@ -58,7 +70,18 @@ pub(crate) enum Skip {
     /// The task of the handler ended with its runtime.
     Stopped,
     QueueFull,
+    /// Its queue dropped it.
+    Dropped(Reason),
     WaitsItself,
+}
+
+impl From<Reason> for Skip {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::Full => Self::QueueFull,
+            _ => Self::Dropped(reason),
+        }
+    }
 }
 
 impl Skip {
@@ -68,36 +91,41 @@ impl Skip {
             Self::Unsubscribed => "unsubscribed",
             Self::Stopped => "its runtime has ended; subscribe it in one that runs",
             Self::QueueFull => "the queue is full",
+            Self::Dropped(reason) => reason.text(),
             Self::WaitsItself => "it waits for this event's report itself; publish without waiting",
         }
     }
 
     /// Whether the handler wanted the event and lost it.
     pub(crate) fn is_rejection(self) -> bool {
-        matches!(self, Self::Stopped | Self::QueueFull | Self::WaitsItself)
+        matches!(self, Self::Stopped | Self::QueueFull | Self::Dropped(_) | Self::WaitsItself)
     }
 }
 
-async fn run_job(entry: &Arc<Entry>, job: &Job, workers: &Arc<Semaphore>) -> bool {
+/// Handles an event from a queue.
+pub(crate) async fn handle(entry: &Arc<Entry>, taken: Taken, workers: &Arc<Semaphore>) {
+    let Taken { job, held } = taken;
     // Waiting for a worker is not running yet, so an unsubscribe need not wait for it.
     let worker = match entry.mode {
         Mode::Blocking => Some(Worker::occupy(workers.clone()).await),
         _ => None,
     };
-    let Some(run) = entry.begin() else {
-        return job.delivery.not_run(job.place, Skip::Unsubscribed);
+    let goes_on = match entry.begin() {
+        Some(run) => {
+            let ended = match worker {
+                Some(worker) => run_blocking(entry, &job, worker).await,
+                None => run_queued(entry, &job).await,
+            };
+            drop(run);
+            job.delivery.done(job.place, entry, ended, Some(held))
+        }
+        // Another consumer of the group may take it.
+        None => match held.put_back(job) {
+            Some(job) => return job.give_up(Skip::Unsubscribed),
+            None => return,
+        },
     };
-    let ended = match worker {
-        Some(worker) => run_blocking(job, worker).await,
-        None => run_queued(job).await,
-    };
-    drop(run);
-    job.delivery.done(job.place, ended)
-}
-
-/// Handles an event from a queue.
-pub(crate) async fn handle(entry: &Arc<Entry>, job: Job, workers: &Arc<Semaphore>) {
-    if run_job(entry, &job, workers).await {
+    if goes_on {
         Delivery::drive_one(job.delivery, Wait::Apart).await;
     }
 }
@@ -133,16 +161,24 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    /// Waits for further attempts on a task; gives the outcome back when there are none.
-    pub(crate) fn go_on(self, delivery: &Arc<Delivery>, place: usize) -> Option<HandlerOutcome> {
+    /// Waits for further attempts on a task; gives the outcome back when there are none. Events of
+    /// the same key wait for them too.
+    pub(crate) fn go_on(
+        self,
+        delivery: &Arc<Delivery>,
+        place: usize,
+        entry: &Arc<Entry>,
+        held: Option<Held>,
+    ) -> Option<HandlerOutcome> {
         let Self { outcome, retries, clock } = self;
         let (Some(retries), Some(runtime)) = (retries, delivery.bus.runtime()) else {
             return Some(outcome);
         };
-        delivery.retrying(&outcome, place);
-        let delivery = delivery.clone();
+        delivery.retrying(&outcome, entry);
+        let (delivery, entry) = (delivery.clone(), entry.clone());
+        let held = held.filter(Held::is_keyed);
         runtime.spawn(async move {
-            let entry = delivery.entry(place).clone();
+            let _held = held;
             let mut cut_off = pin!(entry.is_cut_off());
             let mut retries = pin!(contain(retries));
             let last = poll_fn(|task| match cut_off.as_mut().poll(task) {
@@ -150,7 +186,7 @@ impl Ended {
                 Poll::Pending => retries.as_mut().poll(task).map(Some),
             });
             if let Some(last) = last.await {
-                delivery.retried(place, last_outcome(outcome, last, clock));
+                delivery.retried(place, &entry, last_outcome(outcome, last, clock));
             }
         });
         None
@@ -234,9 +270,9 @@ pub(crate) fn run_inline(delivery: &Arc<Delivery>, place: usize) -> Ended {
     turn.end(result)
 }
 
-async fn run_queued(job: &Job) -> Ended {
-    let turn = Turn::begin(&job.delivery, job.delivery.entry(job.place));
-    let context = Context::tracked(job.delivery.clone(), job.place);
+async fn run_queued(entry: &Arc<Entry>, job: &Job) -> Ended {
+    let turn = Turn::begin(&job.delivery, entry);
+    let context = Context::of_member(entry, job);
     let result = match call(&context) {
         Ok(Called::Ready(result)) => Ok(result),
         Ok(Called::Pending(future)) => context.scope(contain(future)).await,
@@ -245,9 +281,9 @@ async fn run_queued(job: &Job) -> Ended {
     turn.end(result)
 }
 
-async fn run_blocking(job: &Job, worker: Worker) -> Ended {
-    let turn = Turn::begin(&job.delivery, job.delivery.entry(job.place));
-    let mut context = Context::tracked(job.delivery.clone(), job.place);
+async fn run_blocking(entry: &Arc<Entry>, job: &Job, worker: Worker) -> Ended {
+    let turn = Turn::begin(&job.delivery, entry);
+    let mut context = Context::of_member(entry, job);
     context.worker = Some(worker);
     let runtime = Handle::current();
     let thread = tokio::task::spawn_blocking(move || match call(&context)? {

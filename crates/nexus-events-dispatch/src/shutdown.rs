@@ -197,10 +197,10 @@ impl Bus {
         let lost = if drained { 0 } else { self.in_flight().saturating_sub(own) };
         drop(leaving);
         for entry in self.close_registry() {
-            self.0.registry.end(&entry);
             if !drained && !Context::is_within(self, entry.id) {
                 entry.cut_off();
             }
+            self.0.registry.end(&entry);
         }
         ShutdownReport { drained: before.saturating_sub(own + lost), lost }
     }

@@ -8,46 +8,52 @@ use time::OffsetDateTime;
 use uuid::Builder;
 
 /// What one thread needs to make ids: its own random part, the last millisecond and a counter.
-#[derive(Clone, Copy)]
 struct Maker {
     thread: u64,
-    millis: u64,
-    counter: u32,
+    millis: Cell<u64>,
+    counter: Cell<u32>,
 }
 
 /// Bits of the counter; the rest of a UUIDv7's 74 free bits names the thread.
 const COUNTER_BITS: u32 = 26;
 
 thread_local! {
-    static MAKER: Cell<Maker> = Cell::new(Maker {
+    static MAKER: Maker = Maker {
         // Seeded by the operating system, differently for each thread.
         thread: RandomState::new().hash_one(std::thread::current().id()),
-        millis: 0,
-        counter: 0,
-    });
+        millis: Cell::new(0),
+        counter: Cell::new(0),
+    };
 }
 
 /// An id and the time it was made at.
+#[inline]
 pub(crate) fn stamp(now: OffsetDateTime) -> Stamp {
     Stamp { id: next_id(now), timestamp: now }
 }
 
 /// Ids made by one thread sort in the order they were made.
+#[inline]
 fn next_id(now: OffsetDateTime) -> EventId {
-    let millis = u64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
-    let mut maker = MAKER.get();
-    if millis > maker.millis {
-        (maker.millis, maker.counter) = (millis, 0);
-    } else {
-        maker.counter += 1;
-        if maker.counter >> COUNTER_BITS != 0 {
+    let millis = now.unix_timestamp() * 1_000 + i64::from(now.millisecond());
+    let millis = u64::try_from(millis).unwrap_or(0);
+    MAKER.with(|maker| maker.next(millis))
+}
+
+impl Maker {
+    #[inline]
+    fn next(&self, now: u64) -> EventId {
+        let (millis, counter) = match self.counter.get() + 1 {
+            _ if now > self.millis.get() => (now, 0),
+            counter if counter >> COUNTER_BITS == 0 => (self.millis.get(), counter),
             // More than 67 million ids in a millisecond: borrow the next one.
-            (maker.millis, maker.counter) = (maker.millis + 1, 0);
-        }
+            _ => (self.millis.get() + 1, 0),
+        };
+        self.millis.set(millis);
+        self.counter.set(counter);
+        let free = (u128::from(counter) << 48) | u128::from(self.thread & 0xffff_ffff_ffff);
+        EventId::from(Builder::from_unix_timestamp_millis(millis, &spread(free)).into_uuid())
     }
-    MAKER.set(maker);
-    let free = (u128::from(maker.counter) << 48) | u128::from(maker.thread & 0xffff_ffff_ffff);
-    EventId::from(Builder::from_unix_timestamp_millis(maker.millis, &spread(free)).into_uuid())
 }
 
 /// Lays 74 bits around the variant and version bits of a UUID, in order.

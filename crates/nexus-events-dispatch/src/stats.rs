@@ -1,6 +1,6 @@
 //! What the bus and its handlers have done, as numbers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use nexus_events_model::{HandlerOutcome, IsoFormat, OutcomeStatus, SubscriptionId};
@@ -13,6 +13,7 @@ use crate::bus::Bus;
 use crate::delivery::End;
 use crate::entry::Entry;
 use crate::limits::FOLLOW_UPS_MAX;
+use crate::queue::Reason;
 use crate::runtime::Skip;
 use crate::sync::{Arc, AtomicI64, AtomicU64, Ordering};
 
@@ -40,6 +41,8 @@ pub(crate) struct HandlerCounters {
     filtered: Count,
     cancelled: Count,
     rejected: Count,
+    /// By [`Reason`].
+    dropped: [Count; Reason::ALL.len()],
     timed: Count,
     nanos: Count,
     /// Unix time in microseconds; 0 for never.
@@ -83,6 +86,10 @@ impl HandlerCounters {
         match reason {
             Skip::Filtered => self.filtered.add(1),
             Skip::Stopped | Skip::QueueFull | Skip::WaitsItself => self.rejected.add(1),
+            Skip::Dropped(reason) => {
+                self.rejected.add(1);
+                self.dropped[reason as usize].add(1);
+            }
             Skip::Unsubscribed => {}
         }
     }
@@ -96,6 +103,11 @@ impl HandlerCounters {
     /// The last of several attempts is over.
     pub(crate) fn ended(&self, outcome: &HandlerOutcome) {
         self.errors.add(outcome.status.is_failure().into());
+    }
+
+    fn dropped(&self) -> BTreeMap<&'static str, u64> {
+        let counts = Reason::ALL.map(|reason| (reason.word(), self.dropped[reason as usize].get()));
+        counts.into_iter().filter(|(_, count)| *count > 0).collect()
     }
 
     pub(crate) fn cancelled(&self) {
@@ -276,22 +288,35 @@ pub struct HandlerStats {
     pub filtered_count: u64,
     /// Events that a higher handler cancelled.
     pub cancelled_count: u64,
-    /// Events lost because its queue was full.
+    /// Further attempts after failures.
+    pub retry_count: u64,
+    /// Events lost because its queue was full, or its group's.
     pub rejected_count: u64,
+    /// Those of them that its [`Overload`](crate::Overload) dropped, by reason: `oldest`,
+    /// `newest`, `outranked`, `sampled`, `too_big`. Reasons that never occurred are left out.
+    pub dropped: BTreeMap<&'static str, u64>,
+    /// Its consumer group.
+    pub group: Option<String>,
     /// When its last run began.
     pub last_execution: Option<OffsetDateTime>,
     /// How long all its runs took together.
     pub total_duration: Duration,
     /// Events that wait for it.
     pub queue: usize,
+    /// About how many bytes they hold.
+    pub queue_bytes: usize,
+    /// How long the one that waits longest has waited.
+    pub queue_wait: Option<Duration>,
     /// The most that may wait; `None` for an inline handler.
     pub queue_max: Option<usize>,
 }
 
 impl HandlerStats {
-    fn of(entry: &Entry, passes: u64, last: i64) -> Self {
+    fn of(entry: &Arc<Entry>, passes: u64, last: i64) -> Self {
         let counters = &entry.counters;
         let lane = entry.lane.get();
+        // What a queue drops, the whole group loses.
+        let losses = &entry.group.get().unwrap_or(entry).counters;
         Self {
             handler_id: entry.name.to_string(),
             pattern: entry.pattern.to_string(),
@@ -301,7 +326,10 @@ impl HandlerStats {
             panic_count: counters.panics.get(),
             filtered_count: counters.filtered.get(),
             cancelled_count: counters.cancelled.get(),
-            rejected_count: counters.rejected.get(),
+            retry_count: counters.retries.get(),
+            rejected_count: losses.rejected.get(),
+            dropped: losses.dropped(),
+            group: entry.group.get().map(|head| head.name.to_string()),
             last_execution: match counters.last.load(Ordering::Relaxed).max(last) {
                 0 => None,
                 micros => {
@@ -309,8 +337,10 @@ impl HandlerStats {
                 }
             },
             total_duration: Duration::from_nanos(counters.nanos.get()),
-            queue: lane.map_or(0, crate::lane::Lane::waiting),
-            queue_max: lane.map(crate::lane::Lane::queue_max),
+            queue: lane.map_or(0, |lane| lane.waiting()),
+            queue_bytes: lane.map_or(0, |lane| lane.waiting_bytes()),
+            queue_wait: lane.and_then(|lane| lane.waits_since()),
+            queue_max: lane.map(|lane| lane.options().bounds.events),
         }
     }
 
@@ -338,9 +368,14 @@ impl Serialize for HandlerStats {
             "panic_count": self.panic_count,
             "filtered_count": self.filtered_count,
             "cancelled_count": self.cancelled_count,
+            "retry_count": self.retry_count,
             "rejected_count": self.rejected_count,
+            "dropped": self.dropped,
+            "group": self.group,
             "total_duration_us": u64::try_from(self.total_duration.as_micros()).unwrap_or(u64::MAX),
             "queue": self.queue,
+            "queue_bytes": self.queue_bytes,
+            "queue_wait_us": self.queue_wait.map(|wait| u64::try_from(wait.as_micros()).unwrap_or(u64::MAX)),
             "queue_max": self.queue_max,
         });
         fields.serialize(serializer)

@@ -10,8 +10,13 @@ use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handler::Mode;
 use crate::here;
+use crate::lane::LaneOptions;
 use crate::layer::{Layer, Layers};
-use crate::limits::{FOLLOW_UPS_MAX, HANDLER_NAME_BYTES_MAX, QUEUE_EVENTS_DEFAULT};
+use crate::limits::{
+    FOLLOW_UPS_MAX, HANDLER_NAME_BYTES_MAX, KEYED_CONCURRENCY_DEFAULT, QUEUE_BYTES_DEFAULT,
+    QUEUE_EVENTS_DEFAULT,
+};
+use crate::queue::{Bounds, Overload};
 use crate::stripe::Stripe;
 use crate::sync::{Arc, Weak};
 
@@ -82,6 +87,10 @@ pub struct SubscriptionOptions {
     pub(crate) filters: Vec<Filter>,
     pub(crate) mode: Option<Mode>,
     pub(crate) queue: Option<usize>,
+    pub(crate) queue_bytes: Option<usize>,
+    pub(crate) overload: Option<Overload>,
+    pub(crate) concurrency: Option<usize>,
+    pub(crate) group: Option<Text>,
     pub(crate) key: Option<Key>,
     pub(crate) layers: Layers,
     pub(crate) own_name: Option<Text>,
@@ -124,6 +133,63 @@ impl SubscriptionOptions {
         self
     }
 
+    /// How many bytes of events may wait for it, about; 8 MiB unless set. A queued or blocking
+    /// handler only. An event bigger than that waits only where nothing else does.
+    ///
+    /// ```
+    /// use nexus_events_dispatch::SubscriptionOptions;
+    /// let options = SubscriptionOptions::new().queue_bytes(64 * 1024 * 1024);
+    /// ```
+    pub fn queue_bytes(mut self, bytes: usize) -> Self {
+        self.queue_bytes = Some(bytes);
+        self
+    }
+
+    /// What gives way when its queue is full. Default: the publisher waits up to a second. A
+    /// queued or blocking handler only.
+    ///
+    /// ```
+    /// use nexus_events_dispatch::{Overload, SubscriptionOptions};
+    /// let options = SubscriptionOptions::new().overload(Overload::DropOldest);
+    /// ```
+    pub fn overload(mut self, overload: Overload) -> Self {
+        self.overload = Some(overload);
+        self
+    }
+
+    /// How many events it may handle at the same time, 1 to 65,536; more than one are not in
+    /// order. Default: 1; 64 when it is [ordered by a key](Self::ordered_by). A queued or
+    /// blocking handler only.
+    ///
+    /// ```
+    /// use nexus_events_dispatch::SubscriptionOptions;
+    /// let options = SubscriptionOptions::new().concurrency(8);
+    /// ```
+    pub fn concurrency(mut self, events: usize) -> Self {
+        self.concurrency = Some(events);
+        self
+    }
+
+    /// Makes it a consumer of the group with this name: one of the group's consumers gets each
+    /// event, whichever is free. All consumers of a group have the same pattern, filters, handler
+    /// priority and queue. A queued or blocking handler only.
+    ///
+    /// ```
+    /// use nexus_events_dispatch::{Bus, HandlerExt};
+    /// use nexus_events_model::Event;
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let bus = Bus::new();
+    /// for _ in 0..3 {
+    ///     bus.on("job.*", (async |_: Event| {}).with(|options| options.group("workers")))?;
+    /// }
+    /// assert_eq!(bus.publish(Event::builder("job.new")).await?.matched, 1);
+    /// # Ok::<(), nexus_events_dispatch::Error>(()) }).unwrap();
+    /// ```
+    pub fn group(mut self, name: impl Into<Text>) -> Self {
+        self.group = Some(name.into());
+        self
+    }
+
     /// Keeps events of one key in order, one at a time, and lets other keys go on meanwhile; an
     /// event without a key is not ordered. A queued or blocking handler only.
     ///
@@ -144,7 +210,7 @@ impl SubscriptionOptions {
     /// The key of this event, when the handler is ordered by one.
     #[must_use]
     pub fn key_of(&self, event: &Event) -> Option<Text> {
-        self.key.as_ref().and_then(|key| (key.0)(event))
+        self.key.as_ref().and_then(|key| key.of(event))
     }
 
     /// Puts a layer around the handler, inside of those that are there already.
@@ -175,26 +241,68 @@ impl SubscriptionOptions {
             }
             _ => {}
         }
-        match self.queue {
-            Some(_) if mode == Mode::Inline => invalid(
-                "an inline handler has no queue; add .mode(Mode::Queued) or leave .queue(..) out"
-                    .into(),
-            ),
-            Some(events) if !(1..=FOLLOW_UPS_MAX).contains(&events) => {
-                invalid(format!("a queue holds 1 to {FOLLOW_UPS_MAX} events, not {events}"))
+        if mode == Mode::Inline
+            && let Some(option) = self.queued_option()
+        {
+            return invalid(format!(
+                "an inline handler has no queue; add .mode(Mode::Queued) or leave .{option}(..) out"
+            ));
+        }
+        let in_range = |option: &str, number: Option<usize>| match number {
+            Some(number) if !(1..=FOLLOW_UPS_MAX).contains(&number) => {
+                invalid(format!("{option} is 1 to {FOLLOW_UPS_MAX}, not {number}"))
+            }
+            _ => Ok(()),
+        };
+        in_range("queue", self.queue)?;
+        in_range("concurrency", self.concurrency)?;
+        match &self.group {
+            Some(name) if name.is_empty() => {
+                invalid("a group's name is empty; leave it out or give it text".into())
             }
             _ => Ok(()),
         }
     }
 
-    pub(crate) fn queue_events(&self) -> usize {
-        self.queue.unwrap_or(QUEUE_EVENTS_DEFAULT)
+    /// The first option that only a handler with a queue has.
+    fn queued_option(&self) -> Option<&'static str> {
+        let set = [
+            (self.queue.is_some(), "queue"),
+            (self.queue_bytes.is_some(), "queue_bytes"),
+            (self.overload.is_some(), "overload"),
+            (self.concurrency.is_some(), "concurrency"),
+            (self.group.is_some(), "group"),
+            (self.key.is_some(), "ordered_by"),
+        ];
+        set.into_iter().find_map(|(set, option)| set.then_some(option))
+    }
+
+    pub(crate) fn lane(&self) -> LaneOptions {
+        LaneOptions {
+            bounds: Bounds {
+                events: self.queue.unwrap_or(QUEUE_EVENTS_DEFAULT),
+                bytes: self.queue_bytes.unwrap_or(QUEUE_BYTES_DEFAULT),
+            },
+            overload: self.overload.unwrap_or_default(),
+            key: self.key.clone(),
+        }
+    }
+
+    pub(crate) fn concurrent_runs(&self) -> usize {
+        let default = if self.key.is_some() { KEYED_CONCURRENCY_DEFAULT } else { 1 };
+        self.concurrency.unwrap_or(default)
     }
 }
 
 /// Says what events are ordered by.
 #[derive(Clone)]
 pub(crate) struct Key(Arc<dyn Fn(&Event) -> Option<Text> + Send + Sync>);
+
+impl Key {
+    pub(crate) fn of(&self, event: &Event) -> Option<Text> {
+        (self.0)(event)
+    }
+}
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -15,9 +15,6 @@ use crate::priority::Priority;
 use crate::text::Text;
 use crate::timestamp;
 
-/// The retries an event allows when it does not say: 3, which is 4 attempts.
-const MAX_RETRIES_DEFAULT: u32 = 3;
-
 /// An event under construction. The first mistake is kept and reported by the build.
 ///
 /// ```
@@ -28,73 +25,34 @@ const MAX_RETRIES_DEFAULT: u32 = 3;
 #[derive(Debug)]
 #[must_use = "an event under construction does nothing until it is built or published"]
 pub struct EventBuilder {
-    id: Option<EventId>,
-    timestamp: Option<OffsetDateTime>,
-    event_type: EventType,
-    source: Text,
-    target: Option<Text>,
-    payload: Payload,
-    metadata: Metadata,
-    priority: Priority,
-    correlation_id: Option<CorrelationId>,
-    session_id: Option<SessionId>,
-    user_id: Option<UserId>,
-    channel: Option<Text>,
-    retryable: bool,
-    max_retries: u32,
-    retry_count: u32,
+    /// Made where the event is going to be: a builder is handed on at each step, and the whole
+    /// event would be copied as often.
+    draft: Arc<Inner>,
+    has_id: bool,
+    has_timestamp: bool,
     error: Option<Error>,
 }
 
 impl EventBuilder {
+    #[inline]
     pub(crate) fn new(event_type: impl TryInto<EventType, Error: Into<Error>>) -> Self {
-        let mut builder = Self {
-            id: None,
-            timestamp: None,
-            event_type: EventType::default(),
-            source: Text::default(),
-            target: None,
-            payload: Payload::empty(),
-            metadata: Metadata::new(),
-            priority: Priority::default(),
-            correlation_id: None,
-            session_id: None,
-            user_id: None,
-            channel: None,
-            retryable: true,
-            max_retries: MAX_RETRIES_DEFAULT,
-            retry_count: 0,
-            error: None,
-        };
-        if let Some(event_type) = builder.keep(event_type) {
-            builder.event_type = event_type;
-        }
-        builder
+        // Filled in where it is, while `Arc::new` would copy it there.
+        let draft = Arc::<Inner>::default();
+        Self { draft, has_id: false, has_timestamp: false, error: None }.event_type(event_type)
     }
 
     pub(crate) fn of(event: &Event) -> Self {
-        let inner = &*event.0;
-        Self {
-            id: Some(inner.id.clone()),
-            timestamp: Some(inner.timestamp),
-            event_type: inner.event_type.clone(),
-            source: inner.source.clone(),
-            target: inner.target.clone(),
-            payload: inner.payload.clone(),
-            metadata: inner.metadata.clone(),
-            priority: inner.priority,
-            correlation_id: inner.correlation_id.clone(),
-            session_id: inner.session_id.clone(),
-            user_id: inner.user_id.clone(),
-            channel: inner.channel.clone(),
-            retryable: inner.retryable,
-            max_retries: inner.max_retries,
-            retry_count: inner.retry_count,
-            error: None,
-        }
+        let draft = Inner { encoded: OnceLock::new(), ..Inner::clone(&event.0) };
+        Self { draft: Arc::new(draft), has_id: true, has_timestamp: true, error: None }
+    }
+
+    #[inline]
+    fn draft(&mut self) -> &mut Inner {
+        Arc::get_mut(&mut self.draft).expect("only the builder has the draft")
     }
 
     /// The converted value, or `None` with the first error remembered.
+    #[inline]
     fn keep<T>(&mut self, value: impl TryInto<T, Error: Into<Error>>) -> Option<T> {
         match value.try_into() {
             Ok(value) => Some(value),
@@ -107,6 +65,7 @@ impl EventBuilder {
         None
     }
 
+    #[inline]
     fn short(&mut self, field: &str, text: Text) -> Option<Text> {
         match check_length(field, &text) {
             Ok(()) => Some(text),
@@ -115,53 +74,61 @@ impl EventBuilder {
     }
 
     /// Another type than the one it was started with.
+    #[inline]
     pub fn event_type(mut self, event_type: impl TryInto<EventType, Error: Into<Error>>) -> Self {
         if let Some(event_type) = self.keep(event_type) {
-            self.event_type = event_type;
+            self.draft().event_type = event_type;
         }
         self
     }
 
     /// The id, instead of one made when the event is published.
     pub fn id(mut self, id: impl TryInto<EventId, Error: Into<Error>>) -> Self {
-        self.id = self.keep(id);
+        if let Some(id) = self.keep(id) {
+            self.draft().id = id;
+            self.has_id = true;
+        }
         self
     }
 
     /// The time it happened, instead of the time it is published. Kept to the microsecond.
     pub fn timestamp(mut self, timestamp: OffsetDateTime) -> Self {
-        self.timestamp = Some(timestamp::to_microseconds(timestamp));
+        self.draft().timestamp = timestamp::to_microseconds(timestamp);
+        self.has_timestamp = true;
         self
     }
 
     /// The time it happened, as ISO 8601 text; without an offset it is UTC.
     pub fn timestamp_text(mut self, text: &str) -> Self {
         match timestamp::parse(text) {
-            Ok(timestamp) => self.timestamp = Some(timestamp),
+            Ok(timestamp) => self.timestamp(timestamp),
             Err(error) => {
                 let _: Option<()> = self.fail(error);
+                self
             }
         }
-        self
     }
 
     /// Who it is from. Default: empty.
+    #[inline]
     pub fn source(mut self, source: impl Into<Text>) -> Self {
         if let Some(source) = self.short("source", source.into()) {
-            self.source = source;
+            self.draft().source = source;
         }
         self
     }
 
     /// Whom it is meant for.
     pub fn target(mut self, target: impl Into<Text>) -> Self {
-        self.target = self.short("target", target.into());
+        let target = self.short("target", target.into());
+        self.draft().target = target;
         self
     }
 
     /// The body. Default: `{}`.
+    #[inline]
     pub fn payload(mut self, payload: impl Into<Payload>) -> Self {
-        self.payload = payload.into();
+        self.draft().payload = payload.into();
         self
     }
 
@@ -184,7 +151,7 @@ impl EventBuilder {
 
     /// One entry of metadata.
     pub fn metadata(mut self, name: impl Into<Text>, value: impl Into<Value>) -> Self {
-        if let Err(error) = self.metadata.insert(name, value) {
+        if let Err(error) = self.draft().metadata.insert(name, value) {
             let _: Option<()> = self.fail(error);
         }
         self
@@ -192,19 +159,20 @@ impl EventBuilder {
 
     /// All metadata, instead of what was set before.
     pub fn all_metadata(mut self, metadata: Metadata) -> Self {
-        self.metadata = metadata;
+        self.draft().metadata = metadata;
         self
     }
 
     /// How important it is. Default: [`Priority::Normal`].
     pub fn priority(mut self, priority: Priority) -> Self {
-        self.priority = priority;
+        self.draft().priority = priority;
         self
     }
 
     /// The conversation it belongs to.
     pub fn correlation_id(mut self, id: impl TryInto<CorrelationId, Error: Into<Error>>) -> Self {
-        self.correlation_id = self.keep(id);
+        let correlation_id = self.keep(id);
+        self.draft().correlation_id = correlation_id;
         self
     }
 
@@ -216,37 +184,40 @@ impl EventBuilder {
 
     /// The session it belongs to.
     pub fn session_id(mut self, id: impl TryInto<SessionId, Error: Into<Error>>) -> Self {
-        self.session_id = self.keep(id);
+        let session_id = self.keep(id);
+        self.draft().session_id = session_id;
         self
     }
 
     /// The user it is about or from.
     pub fn user_id(mut self, id: impl TryInto<UserId, Error: Into<Error>>) -> Self {
-        self.user_id = self.keep(id);
+        let user_id = self.keep(id);
+        self.draft().user_id = user_id;
         self
     }
 
     /// The channel it came through, such as `web` or `cli`.
     pub fn channel(mut self, channel: impl Into<Text>) -> Self {
-        self.channel = self.short("channel", channel.into());
+        let channel = self.short("channel", channel.into());
+        self.draft().channel = channel;
         self
     }
 
     /// Whether a failed handler may be tried again. Default: yes.
     pub fn retryable(mut self, retryable: bool) -> Self {
-        self.retryable = retryable;
+        self.draft().retryable = retryable;
         self
     }
 
     /// How often a failed handler may be tried again. Default: 3, which is 4 attempts.
     pub fn max_retries(mut self, max_retries: u32) -> Self {
-        self.max_retries = max_retries;
+        self.draft().max_retries = max_retries;
         self
     }
 
     /// How often it was retried before.
     pub fn retry_count(mut self, retry_count: u32) -> Self {
-        self.retry_count = retry_count;
+        self.draft().retry_count = retry_count;
         self
     }
 
@@ -262,10 +233,10 @@ impl EventBuilder {
     /// # Ok::<(), nexus_events_model::Error>(())
     /// ```
     pub fn caused_by(mut self, cause: &Event) -> Self {
-        if self.correlation_id.is_none() {
-            self.correlation_id = cause.correlation_id().cloned();
+        if self.draft.correlation_id.is_none() {
+            self.draft().correlation_id = cause.correlation_id().cloned();
         }
-        if self.metadata.get(Metadata::CAUSATION_ID).is_some() {
+        if self.draft.metadata.get(Metadata::CAUSATION_ID).is_some() {
             return self;
         }
         self.causation_id(cause.id())
@@ -280,38 +251,23 @@ impl EventBuilder {
     ///
     /// # Errors
     /// The first mistake made while building.
+    #[inline]
     pub fn build_with(mut self, stamp: impl FnOnce() -> Stamp) -> Result<Event> {
-        if let Some(error) = self.error {
+        if let Some(error) = self.error.take() {
             return Err(error);
         }
-        let (id, timestamp) = match (self.id.take(), self.timestamp) {
-            (Some(id), Some(timestamp)) => (id, timestamp),
-            (id, timestamp) => {
-                let stamp = stamp();
-                (
-                    id.unwrap_or(stamp.id),
-                    timestamp.unwrap_or_else(|| timestamp::to_microseconds(stamp.timestamp)),
-                )
+        if !(self.has_id && self.has_timestamp) {
+            let stamp = stamp();
+            let (has_id, has_timestamp) = (self.has_id, self.has_timestamp);
+            let draft = self.draft();
+            if !has_id {
+                draft.id = stamp.id;
             }
-        };
-        Ok(Event(Arc::new(Inner {
-            id,
-            timestamp,
-            event_type: self.event_type,
-            source: self.source,
-            target: self.target,
-            payload: self.payload,
-            metadata: self.metadata,
-            priority: self.priority,
-            correlation_id: self.correlation_id,
-            session_id: self.session_id,
-            user_id: self.user_id,
-            channel: self.channel,
-            retryable: self.retryable,
-            max_retries: self.max_retries,
-            retry_count: self.retry_count,
-            encoded: OnceLock::new(),
-        })))
+            if !has_timestamp {
+                draft.timestamp = timestamp::to_microseconds(stamp.timestamp);
+            }
+        }
+        Ok(Event(self.draft))
     }
 
     /// The finished event, when it has an id and a timestamp.
@@ -320,9 +276,9 @@ impl EventBuilder {
     /// The first mistake made while building, or [`ErrorKind::InvalidEvent`] when the id or the
     /// timestamp is missing.
     pub fn build(self) -> Result<Event> {
-        let missing = match (&self.error, &self.id, self.timestamp) {
-            (None, None, _) => "id",
-            (None, _, None) => "timestamp",
+        let missing = match (&self.error, self.has_id, self.has_timestamp) {
+            (None, false, _) => "id",
+            (None, true, false) => "timestamp",
             _ => return self.build_with(|| unreachable!("both are set")),
         };
         let message = format!(

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::builder::EventBuilder;
 use crate::error::{Error, Result};
@@ -41,6 +42,7 @@ use crate::text::Text;
 #[derive(Clone)]
 pub struct Event(pub(crate) Arc<Inner>);
 
+#[derive(Debug, Clone)]
 pub(crate) struct Inner {
     pub(crate) id: EventId,
     pub(crate) event_type: EventType,
@@ -58,6 +60,33 @@ pub(crate) struct Inner {
     pub(crate) max_retries: u32,
     pub(crate) retry_count: u32,
     pub(crate) encoded: OnceLock<Encoded>,
+}
+
+/// The retries an event allows when it does not say: 3, which is 4 attempts.
+const MAX_RETRIES_DEFAULT: u32 = 3;
+
+impl Default for Inner {
+    /// The fields of an event that says nothing; its id and timestamp are nobody's.
+    fn default() -> Self {
+        Self {
+            id: EventId::from(Uuid::nil()),
+            event_type: EventType::default(),
+            source: Text::default(),
+            target: None,
+            payload: Payload::empty(),
+            metadata: Metadata::new(),
+            timestamp: OffsetDateTime::UNIX_EPOCH,
+            priority: Priority::default(),
+            correlation_id: None,
+            session_id: None,
+            user_id: None,
+            channel: None,
+            retryable: true,
+            max_retries: MAX_RETRIES_DEFAULT,
+            retry_count: 0,
+            encoded: OnceLock::new(),
+        }
+    }
 }
 
 impl Event {

@@ -11,8 +11,16 @@ use crate::text::Text;
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Repr {
-    Uuid(Uuid),
+    /// In two halves, because whole words are what a processor moves well.
+    Uuid(u64, u64),
     Text(Text),
+}
+
+impl From<Uuid> for Repr {
+    fn from(uuid: Uuid) -> Self {
+        let (high, low) = uuid.as_u64_pair();
+        Self::Uuid(high, low)
+    }
 }
 
 impl Repr {
@@ -20,14 +28,16 @@ impl Repr {
     fn parse(text: Text) -> Self {
         let mut buffer = Uuid::encode_buffer();
         match Uuid::try_parse(&text) {
-            Ok(uuid) if uuid.hyphenated().encode_lower(&mut buffer) == &*text => Self::Uuid(uuid),
+            Ok(uuid) if uuid.hyphenated().encode_lower(&mut buffer) == &*text => Self::from(uuid),
             _ => Self::Text(text),
         }
     }
 
     fn write<'a>(&'a self, buffer: &'a mut IdBuffer) -> &'a str {
         match self {
-            Self::Uuid(uuid) => uuid.hyphenated().encode_lower(&mut buffer.0),
+            Self::Uuid(high, low) => {
+                Uuid::from_u64_pair(*high, *low).hyphenated().encode_lower(&mut buffer.0)
+            }
             Self::Text(text) => text,
         }
     }
@@ -87,7 +97,7 @@ macro_rules! id {
             #[must_use]
             pub fn as_uuid(&self) -> Option<Uuid> {
                 match self.0 {
-                    Repr::Uuid(uuid) => Some(uuid),
+                    Repr::Uuid(high, low) => Some(Uuid::from_u64_pair(high, low)),
                     Repr::Text(_) => None,
                 }
             }
@@ -95,7 +105,7 @@ macro_rules! id {
 
         impl From<Uuid> for $name {
             fn from(uuid: Uuid) -> Self {
-                Self(Repr::Uuid(uuid))
+                Self(uuid.into())
             }
         }
 
@@ -231,12 +241,18 @@ impl From<&EventId> for CorrelationId {
     }
 }
 
-pub(crate) fn check_length(field: &str, text: &str) -> Result<()> {
-    if text.len() <= TEXT_BYTES_MAX {
-        return Ok(());
+#[inline]
+pub(crate) fn check_length(field: &str, text: &Text) -> Result<()> {
+    match text.as_bytes().len() {
+        0..=TEXT_BYTES_MAX => Ok(()),
+        bytes => Err(too_long(field, bytes)),
     }
-    let message = format!("{field} is {} bytes long, the most is {TEXT_BYTES_MAX}", text.len());
-    Err(Error::new(ErrorKind::TooLarge, message))
+}
+
+#[cold]
+fn too_long(field: &str, bytes: usize) -> Error {
+    let message = format!("{field} is {bytes} bytes long, the most is {TEXT_BYTES_MAX}");
+    Error::new(ErrorKind::TooLarge, message)
 }
 
 /// Names one registration of a handler on a bus; unique within that bus.

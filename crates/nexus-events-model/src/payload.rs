@@ -58,27 +58,48 @@ impl<T: Serialize + Send + Sync + 'static> Typed for T {
 /// ```
 #[derive(Clone)]
 pub struct Payload {
-    typed: Option<Arc<dyn Typed>>,
-    json: OnceLock<Arc<RawValue>>,
+    form: Form,
+    /// Apart, so that a payload nobody converts stays small.
+    converted: OnceLock<Arc<Converted>>,
+}
+
+/// How a payload came.
+#[derive(Clone)]
+enum Form {
+    /// `{}`, which most events without a payload never need as a value.
+    Empty,
+    Typed(Arc<dyn Typed>),
+    Json(Arc<RawValue>),
+    Value(Value),
+}
+
+/// What a payload was converted into so far.
+#[derive(Default)]
+struct Converted {
+    json: OnceLock<Box<RawValue>>,
     value: OnceLock<Value>,
-    /// The last type somebody decoded into, so that ten handlers of one type decode once.
+    /// The first type somebody decoded into, so that ten handlers of one type decode once.
     decoded: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Payload {
-    fn none() -> Self {
-        Self {
-            typed: None,
-            json: OnceLock::new(),
-            value: OnceLock::new(),
-            decoded: OnceLock::new(),
-        }
+    fn new(form: Form) -> Self {
+        Self { form, converted: OnceLock::new() }
+    }
+
+    /// The JSON it was converted into, if it was.
+    fn written(&self) -> Option<&RawValue> {
+        self.converted.get()?.json.get().map(|raw| &**raw)
+    }
+
+    fn converted(&self) -> &Converted {
+        self.converted.get_or_init(Arc::default)
     }
 
     /// `{}`
     #[must_use]
     pub fn empty() -> Self {
-        Self::from(Value::Object(serde_json::Map::new()))
+        Self::new(Form::Empty)
     }
 
     /// A value of the program's own type.
@@ -96,7 +117,14 @@ impl Payload {
     /// # Ok::<(), nexus_events_model::Error>(())
     /// ```
     pub fn shared<T: Serialize + Send + Sync + 'static>(value: Arc<T>) -> Self {
-        Self { typed: Some(value), ..Self::none() }
+        Self::new(Form::Typed(value))
+    }
+
+    fn as_typed(&self) -> Option<&Arc<dyn Typed>> {
+        match &self.form {
+            Form::Typed(typed) => Some(typed),
+            Form::Empty | Form::Json(_) | Form::Value(_) => None,
+        }
     }
 
     /// JSON text, checked here and parsed when somebody looks inside.
@@ -121,7 +149,7 @@ impl Payload {
             );
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
-        let payload = Self { json: OnceLock::from(Arc::from(raw)), ..Self::none() };
+        let payload = Self::new(Form::Json(Arc::from(raw)));
         if may_be_unreadable(payload.json()?) {
             // Nobody could look inside, so it is refused here; else the work is kept.
             payload.value().map_err(|error| {
@@ -141,15 +169,17 @@ impl Payload {
     }
 
     pub(crate) fn raw(&self) -> Result<&RawValue> {
-        if let Some(raw) = self.json.get() {
+        if let Some(raw) = self.written() {
             return Ok(raw);
         }
-        let raw = match (&self.typed, self.value.get()) {
-            (Some(typed), _) => write(&**typed),
-            (None, value) => serde_json::value::to_raw_value(value.unwrap_or(&Value::Null)),
+        let raw = match &self.form {
+            Form::Empty => RawValue::from_string("{}".to_owned()),
+            Form::Typed(typed) => write(&**typed),
+            Form::Json(raw) => return Ok(raw),
+            Form::Value(value) => serde_json::value::to_raw_value(value),
         };
         let raw = raw.map_err(|error| self.not_json(error))?;
-        Ok(self.json.get_or_init(|| Arc::from(raw)))
+        Ok(self.converted().json.get_or_init(|| raw))
     }
 
     /// The payload as a JSON value.
@@ -158,12 +188,15 @@ impl Payload {
     /// [`ErrorKind::InvalidPayload`] when a typed value cannot be written as JSON, or JSON text
     /// holds a number outside the range of [`f64`].
     pub fn value(&self) -> Result<&Value> {
-        if let Some(value) = self.value.get() {
+        if let Form::Value(value) = &self.form {
+            return Ok(value);
+        }
+        if let Some(value) = self.converted.get().and_then(|converted| converted.value.get()) {
             return Ok(value);
         }
         let value =
             serde_json::from_str(self.raw()?.get()).map_err(|error| self.not_json(error))?;
-        Ok(self.value.get_or_init(|| value))
+        Ok(self.converted().value.get_or_init(|| value))
     }
 
     /// The field of this name, when the payload is an object that has it.
@@ -188,7 +221,7 @@ impl Payload {
     /// The typed value, when the payload was made from this very type.
     #[must_use]
     pub fn downcast_ref<T: 'static>(&self) -> Option<&T> {
-        let typed: &dyn Any = self.typed.as_deref()?;
+        let typed: &dyn Any = &**self.as_typed()?;
         typed.downcast_ref()
     }
 
@@ -197,13 +230,14 @@ impl Payload {
     /// # Errors
     /// [`ErrorKind::InvalidPayload`] naming the type and the offending field.
     pub fn decode<T: DeserializeOwned + Send + Sync + 'static>(&self) -> Result<Arc<T>> {
-        if let Some(typed) = self.typed.clone() {
-            let typed: Arc<dyn Any + Send + Sync> = typed;
+        if let Some(typed) = self.as_typed() {
+            let typed: Arc<dyn Any + Send + Sync> = typed.clone();
             if let Ok(same) = typed.downcast() {
                 return Ok(same);
             }
         }
-        if let Some(Ok(known)) = self.decoded.get().cloned().map(Arc::downcast) {
+        let known = self.converted.get().and_then(|converted| converted.decoded.get());
+        if let Some(Ok(known)) = known.cloned().map(Arc::downcast) {
             return Ok(known);
         }
         let value: T = serde_json::from_str(self.raw()?.get()).map_err(|error| {
@@ -212,7 +246,7 @@ impl Payload {
         })?;
         let value = Arc::new(value);
         // Another type may have come first; then this one is decoded anew at each call.
-        let _ = self.decoded.set(value.clone());
+        let _ = self.converted().decoded.set(value.clone());
         Ok(value)
     }
 
@@ -225,16 +259,19 @@ impl Payload {
     /// ```
     #[must_use]
     pub fn size(&self) -> usize {
-        match (self.json.get(), &self.typed, self.value.get()) {
-            (Some(raw), _, _) => raw.get().len(),
-            (None, Some(typed), _) => typed.size(),
-            (None, None, Some(value)) => value_size(value),
-            (None, None, None) => 0,
+        if let Some(raw) = self.written() {
+            return raw.get().len();
+        }
+        match &self.form {
+            Form::Empty => 0,
+            Form::Typed(typed) => typed.size(),
+            Form::Json(raw) => raw.get().len(),
+            Form::Value(value) => value_size(value),
         }
     }
 
     fn not_json(&self, error: serde_json::Error) -> Error {
-        let name = self.typed.as_deref().map_or("payload", |typed| typed.type_name());
+        let name = self.as_typed().map_or("payload", |typed| typed.type_name());
         Error::new(ErrorKind::InvalidPayload, format!("{name} cannot be written as JSON: {error}"))
             .with_source(error)
     }
@@ -300,7 +337,7 @@ impl Default for Payload {
 
 impl From<Value> for Payload {
     fn from(value: Value) -> Self {
-        Self { value: OnceLock::from(value), ..Self::none() }
+        Self::new(Form::Value(value))
     }
 }
 
@@ -319,10 +356,11 @@ impl PartialEq for Payload {
 
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.typed, self.json.get(), self.value.get()) {
-            (Some(typed), _, _) => write!(f, "Payload({})", typed.type_name()),
-            (None, Some(raw), _) => write!(f, "Payload({})", raw.get()),
-            (None, None, value) => write!(f, "Payload({})", value.unwrap_or(&Value::Null)),
+        match &self.form {
+            Form::Empty => f.write_str("Payload({})"),
+            Form::Typed(typed) => write!(f, "Payload({})", typed.type_name()),
+            Form::Json(raw) => write!(f, "Payload({})", raw.get()),
+            Form::Value(value) => write!(f, "Payload({value})"),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Short shared text: a `&'static str` costs nothing, anything else is one shared allocation.
+//! Text that is cheap to clone: a `&'static str` and short text cost no allocation, anything else
+//! is one that is shared.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -20,7 +21,32 @@ pub struct Text(Repr);
 #[derive(Clone)]
 enum Repr {
     Static(&'static str),
+    Short(Short),
     Shared(Arc<str>),
+}
+
+/// As much as fits where the other two forms have a pointer and a length.
+#[derive(Clone, Copy)]
+#[repr(align(8))]
+struct Short {
+    len: u8,
+    bytes: [u8; SHORT_BYTES_MAX],
+}
+
+const SHORT_BYTES_MAX: usize = 15;
+
+impl Short {
+    #[inline]
+    fn new(text: &str) -> Option<Self> {
+        let mut bytes = [0; SHORT_BYTES_MAX];
+        bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        Some(Self { len: u8::try_from(text.len()).ok()?, bytes })
+    }
+
+    #[inline]
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
 }
 
 impl Text {
@@ -35,7 +61,19 @@ impl Text {
     pub fn as_str(&self) -> &str {
         match &self.0 {
             Repr::Static(text) => text,
+            // Checked anew each time, for want of a safe way round it; so few bytes cost little.
+            Repr::Short(text) => str::from_utf8(text.as_bytes()).expect("it was made from text"),
             Repr::Shared(text) => text,
+        }
+    }
+
+    /// Enough to compare and to measure.
+    #[inline]
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Repr::Static(text) => text.as_bytes(),
+            Repr::Short(text) => text.as_bytes(),
+            Repr::Shared(text) => text.as_bytes(),
         }
     }
 }
@@ -55,14 +93,15 @@ impl Deref for Text {
 }
 
 impl From<&str> for Text {
+    #[inline]
     fn from(text: &str) -> Self {
-        if text.is_empty() { Self::default() } else { Self(Repr::Shared(text.into())) }
+        Self(Short::new(text).map_or_else(|| Repr::Shared(text.into()), Repr::Short))
     }
 }
 
 impl From<String> for Text {
     fn from(text: String) -> Self {
-        Self(Repr::Shared(text.into()))
+        Self(Short::new(&text).map_or_else(|| Repr::Shared(text.into()), Repr::Short))
     }
 }
 
@@ -80,7 +119,7 @@ impl From<&Text> for Text {
 
 impl PartialEq for Text {
     fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
+        self.as_bytes() == other.as_bytes()
     }
 }
 
@@ -88,19 +127,19 @@ impl Eq for Text {}
 
 impl PartialEq<str> for Text {
     fn eq(&self, other: &str) -> bool {
-        self.as_str() == other
+        self.as_bytes() == other.as_bytes()
     }
 }
 
 impl PartialEq<&str> for Text {
     fn eq(&self, other: &&str) -> bool {
-        self.as_str() == *other
+        *self == **other
     }
 }
 
 impl Hash for Text {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_str().hash(state);
+        self.as_bytes().hash(state);
     }
 }
 
@@ -112,7 +151,7 @@ impl PartialOrd for Text {
 
 impl Ord for Text {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.as_str().cmp(other.as_str())
+        self.as_bytes().cmp(other.as_bytes())
     }
 }
 
@@ -137,5 +176,33 @@ impl serde::Serialize for Text {
 impl<'de> serde::Deserialize<'de> for Text {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(Self::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_length_reads_back_and_equals_its_other_forms() {
+        let all = "ä23456789012345ßend";
+        for (end, _) in all.char_indices() {
+            let text = &all[..end];
+            let forms =
+                [Text::from(text), Text::from(text.to_owned()), Text::from(Arc::from(text))];
+            for form in &forms {
+                assert_eq!(form.as_str(), text);
+                assert_eq!(form, &forms[2]);
+                assert_eq!(form.cmp(&Text::from_static("ä2345")), text.cmp("ä2345"));
+            }
+        }
+    }
+
+    #[test]
+    fn short_text_takes_no_more_room_than_shared() {
+        assert!(matches!(Text::from("123456789012345").0, Repr::Short(_)));
+        assert!(matches!(Text::from("1234567890123456").0, Repr::Shared(_)));
+        assert_eq!(size_of::<Text>(), size_of::<Option<Text>>());
+        assert_eq!(size_of::<Text>(), 24);
     }
 }

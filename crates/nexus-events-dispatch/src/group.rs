@@ -1,0 +1,75 @@
+//! Consumer groups: several handlers behind one queue, one of which gets each event.
+//!
+//! In the index a group has one entry, its head, which owns the queue. The consumers are entries
+//! of their own that are in no route; their tasks take events from the head's queue.
+
+use nexus_events_model::{Event, Pattern, Text};
+
+use crate::context::Context;
+use crate::entry::Entry;
+use crate::error::{Error, ErrorKind, Result};
+use crate::handler::{Called, Handler, Mode};
+use crate::lane::Lane;
+use crate::subscription::SubscriptionOptions;
+use crate::sync::Arc;
+
+/// What stands for a handler in the head of a group. Its consumers run instead.
+pub(crate) struct Head;
+
+impl Handler for Head {
+    fn call<'a>(&'a self, _: &'a Event, _: &'a Context) -> Called<'a> {
+        Called::Ready(Err("a group has no handler of its own".into()))
+    }
+
+    fn name(&self) -> Text {
+        Text::from_static("group")
+    }
+}
+
+impl Entry {
+    /// Becomes the head of a group.
+    pub(crate) fn lead(&self, lane: Option<Arc<Lane>>) {
+        if let Some(lane) = lane {
+            let _ = self.lane.set(lane);
+        }
+    }
+
+    /// Becomes a consumer of the group with this head.
+    pub(crate) fn join(self: &Arc<Self>, head: &Arc<Self>) {
+        let _ = self.group.set(head.clone());
+        if let Some(lane) = head.lane.get() {
+            self.give(lane.clone());
+        }
+    }
+
+    /// Takes events from this lane.
+    pub(crate) fn give(self: &Arc<Self>, lane: Arc<Lane>) {
+        let _ = self.lane.set(lane.clone());
+        lane.join(self);
+    }
+
+    /// Whether a handler registered like this may be a consumer of this group.
+    pub(crate) fn admit(
+        &self,
+        pattern: &Pattern,
+        mode: Mode,
+        options: &SubscriptionOptions,
+    ) -> Result<()> {
+        let lane = self.lane.get().map(|lane| lane.options());
+        let differs = [
+            (self.pattern != *pattern, "pattern"),
+            (self.filters != options.filters, "filters"),
+            (self.priority != options.priority, "handler priority"),
+            (self.mode != mode, "mode"),
+            (lane.is_some_and(|lane| *lane != options.lane()), "queue or key"),
+        ];
+        let Some((_, what)) = differs.into_iter().find(|(differs, _)| *differs) else {
+            return Ok(());
+        };
+        let message = format!(
+            "the group `{}` has another {what}; give all its consumers the same, or name another group",
+            self.name
+        );
+        Err(Error::new(ErrorKind::InvalidOption, message))
+    }
+}
