@@ -448,7 +448,8 @@ impl Serving {
 impl Drop for Serving {
     /// The handler has ended, or its runtime has.
     fn drop(&mut self) {
-        self.lane.end(&self.entry, Skip::Stopped);
+        let reason = if self.entry.has_ended() { Skip::Unsubscribed } else { Skip::Stopped };
+        self.lane.end(&self.entry, reason);
         self.lane.room.notify_waiters();
     }
 }
