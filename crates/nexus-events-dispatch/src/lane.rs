@@ -16,7 +16,7 @@ use crate::limits::{QUEUE_LINE_EVENTS_MAX, QUEUE_WAIT_MAX};
 use crate::queue::{Arrival, Bounds, Item, Overload, Pushed, Queue};
 use crate::runtime::{Job, Skip, contain, handle};
 use crate::subscription::Key;
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, Mutex, OnceLock};
 
 /// How a lane queues and runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,8 +34,6 @@ pub(crate) struct Lane {
     state: Mutex<State>,
     /// Told when an event may run.
     work: Notify,
-    /// Told when there is room again.
-    room: Notify,
 }
 
 struct State {
@@ -43,8 +41,8 @@ struct State {
     members: Vec<Member>,
     /// Tasks that wait for an event.
     idle: usize,
-    /// Publishers that wait for room.
-    waiting: usize,
+    /// Events whose publishers wait for room, in the order they came.
+    waiting: VecDeque<(Item<Job>, Arc<Ticket>)>,
     line: Line,
     /// Why nobody empties it any more.
     over: Option<Skip>,
@@ -78,18 +76,11 @@ impl Lane {
             queue: Queue::new(options.bounds, options.overload),
             members: Vec::new(),
             idle: 0,
-            waiting: 0,
+            waiting: VecDeque::new(),
             line: Line::default(),
             over: None,
         };
-        Arc::new(Self {
-            options,
-            runtime,
-            workers,
-            state: Mutex::new(state),
-            work: Notify::new(),
-            room: Notify::new(),
-        })
+        Arc::new(Self { options, runtime, workers, state: Mutex::new(state), work: Notify::new() })
     }
 
     pub(crate) fn options(&self) -> &LaneOptions {
@@ -118,7 +109,6 @@ impl Lane {
     pub(crate) fn leave(&self, entry: &Entry) {
         self.end(entry, Skip::Unsubscribed);
         self.work.notify_waiters();
-        self.room.notify_waiters();
     }
 
     fn end(&self, entry: &Entry, reason: Skip) {
@@ -132,6 +122,7 @@ impl Lane {
             state.over = Some(reason);
             left.extend(state.queue.drain().into_iter().map(|item| item.value));
             left.extend(state.line.jobs.drain(..).map(|(job, _)| job));
+            state.waiting.drain(..).for_each(|(_, ticket)| ticket.settle(Err(reason)));
         }
         drop(state);
         drop(member);
@@ -151,7 +142,6 @@ impl Lane {
         drop(state);
         tasks.iter().for_each(AbortHandle::abort);
         self.end(entry, Skip::Stopped);
-        self.room.notify_waiters();
     }
 
     pub(crate) fn waiting(&self) -> usize {
@@ -173,7 +163,7 @@ impl Lane {
         if wait == Wait::Apart && !self.state.lock().line.jobs.is_empty() {
             return self.stand_in_line(job);
         }
-        let item = match self.try_push(self.item(job), Turn::New) {
+        let item = match self.try_push(self.item(job)) {
             Ok(result) => return Handed::Settled(result),
             Err(item) => item,
         };
@@ -203,34 +193,16 @@ impl Lane {
 
     /// Queues the event or says why not; gives it back when there is no room and its publisher
     /// may wait.
-    fn try_push(
-        self: &Arc<Self>,
-        item: Item<Job>,
-        turn: Turn,
-    ) -> Result<Result<(), Skip>, Item<Job>> {
+    fn try_push(self: &Arc<Self>, item: Item<Job>) -> Result<Result<(), Skip>, Item<Job>> {
         let mut state = self.state.lock();
         if let Some(reason) = state.over {
             return Ok(Err(reason));
         }
-        let ahead = match turn {
-            Turn::New => state.waiting,
-            Turn::Waits => state.waiting - 1,
-            Turn::Told => 0,
-        };
-        if ahead > 0 {
+        if !state.waiting.is_empty() {
             return Err(item);
         }
         let pushed = state.queue.push(item, Instant::now());
-        if state.queue.is_runnable() {
-            if state.idle > 0 {
-                self.work.notify_one();
-            } else {
-                self.add_task(&mut state);
-            }
-        }
-        if state.waiting > 0 && state.queue.has_room(1) {
-            self.room.notify_one();
-        }
+        self.call_for_work(&mut state);
         drop(state);
         match pushed {
             Pushed::Queued => Ok(Ok(())),
@@ -244,25 +216,51 @@ impl Lane {
         }
     }
 
-    async fn push_until(self: &Arc<Self>, mut item: Item<Job>, until: Instant) -> Result<(), Skip> {
-        let _waiting = Waiting::begin(self);
-        let mut turn = Turn::Waits;
-        loop {
-            let mut room = pin!(self.room.notified());
-            room.as_mut().enable();
-            item = match self.try_push(item, turn) {
-                Ok(result) => return result,
-                Err(item) => item,
-            };
-            let in_time = {
-                let _runtime = self.runtime.enter();
-                timeout_at(until, room)
-            };
-            if in_time.await.is_err() {
-                return Err(Skip::QueueFull);
+    /// Sees to it that somebody takes what may run.
+    fn call_for_work(self: &Arc<Self>, state: &mut State) {
+        if state.queue.is_runnable() {
+            if state.idle > 0 {
+                self.work.notify_one();
+            } else {
+                self.add_task(state);
             }
-            turn = Turn::Told;
         }
+    }
+
+    /// Waits for room, behind those who came before.
+    async fn push_until(self: &Arc<Self>, item: Item<Job>, until: Instant) -> Result<(), Skip> {
+        let (delivery, place) = (item.value.delivery.clone(), item.value.place);
+        let ticket = Arc::new(Ticket::default());
+        {
+            let mut state = self.state.lock();
+            if let Some(reason) = state.over {
+                return Err(reason);
+            }
+            state.waiting.push_back((item, ticket.clone()));
+            self.let_in(&mut state);
+        }
+        let waiting = Waiting { lane: self, ticket, delivery, place };
+        let told = {
+            let _runtime = self.runtime.enter();
+            timeout_at(until, waiting.ticket.told.notified())
+        };
+        // Whether it was told in time or just after, the ticket says.
+        let _ = told.await;
+        waiting.end()
+    }
+
+    /// Queues events that wait, as far as there is room.
+    fn let_in(self: &Arc<Self>, state: &mut State) {
+        while let Some((item, _)) = state.waiting.front()
+            && state.queue.has_room(item.bytes)
+            && let Some((item, ticket)) = state.waiting.pop_front()
+        {
+            match state.queue.push(item, Instant::now()) {
+                Pushed::Refused(_, reason) => ticket.settle(Err(Skip::from(reason))),
+                _ => ticket.settle(Ok(())),
+            }
+        }
+        self.call_for_work(state);
     }
 
     fn stand_in_line(self: &Arc<Self>, job: Job) -> Handed {
@@ -325,27 +323,30 @@ impl Lane {
             return Some(None);
         }
         let (job, arrival) = state.queue.take(Instant::now)?;
-        if state.idle > 0 && state.queue.is_runnable() {
-            self.work.notify_one();
+        if state.waiting.is_empty() {
+            if state.idle > 0 && state.queue.is_runnable() {
+                self.work.notify_one();
+            }
+        } else {
+            self.let_in(&mut state);
         }
-        let has_waiting = state.waiting > 0;
         drop(state);
-        if has_waiting {
-            self.room.notify_one();
-        }
         Some(Some(Taken { job, held: Held { lane: self.clone(), arrival: Some(arrival) } }))
     }
 }
 
-/// Whose turn it is to queue an event.
-#[derive(Clone, Copy)]
-enum Turn {
-    /// Of one who has just come, after those who wait.
-    New,
-    /// Of one who waits, after the others who do.
-    Waits,
-    /// Of one who was told that there is room.
-    Told,
+/// What became of an event that waits for room.
+#[derive(Default)]
+struct Ticket {
+    told: Notify,
+    result: OnceLock<Result<(), Skip>>,
+}
+
+impl Ticket {
+    fn settle(&self, result: Result<(), Skip>) {
+        let _ = self.result.set(result);
+        self.told.notify_one();
+    }
 }
 
 /// An event taken from the queue.
@@ -402,23 +403,39 @@ impl Drop for Idle<'_> {
     }
 }
 
-/// A publisher that waits for room, until dropped.
-struct Waiting<'a>(&'a Lane);
+/// A publisher that waits for room.
+struct Waiting<'a> {
+    lane: &'a Arc<Lane>,
+    ticket: Arc<Ticket>,
+    delivery: Arc<Delivery>,
+    place: usize,
+}
 
-impl<'a> Waiting<'a> {
-    fn begin(lane: &'a Lane) -> Self {
-        lane.state.lock().waiting += 1;
-        Self(lane)
+impl Waiting<'_> {
+    /// Waits no longer; says whether the event is queued.
+    fn end(self) -> Result<(), Skip> {
+        self.leave().unwrap_or(Err(Skip::QueueFull))
+    }
+
+    /// What became of the event; takes it out when it still waits.
+    fn leave(&self) -> Option<Result<(), Skip>> {
+        let mut state = self.lane.state.lock();
+        let result = self.ticket.result.get().copied();
+        if result.is_none() {
+            state.waiting.retain(|(_, ticket)| !Arc::ptr_eq(ticket, &self.ticket));
+            // Those behind it may need less room.
+            self.lane.let_in(&mut state);
+            let _ = self.ticket.result.set(Err(Skip::QueueFull));
+        }
+        result
     }
 }
 
 impl Drop for Waiting<'_> {
+    /// The publish was dropped, or has ended.
     fn drop(&mut self) {
-        let mut state = self.0.state.lock();
-        state.waiting -= 1;
-        // This one may have been told and not have used it.
-        if state.waiting > 0 && state.queue.has_room(1) {
-            self.0.room.notify_one();
+        if self.leave() == Some(Ok(())) {
+            self.delivery.passed(self.place, Ok(()));
         }
     }
 }
@@ -450,6 +467,5 @@ impl Drop for Serving {
     fn drop(&mut self) {
         let reason = if self.entry.has_ended() { Skip::Unsubscribed } else { Skip::Stopped };
         self.lane.end(&self.entry, reason);
-        self.lane.room.notify_waiters();
     }
 }
