@@ -17,7 +17,7 @@ use crate::endings::Endings;
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::follow_up::FollowUps;
-use crate::handler::{Handler, IntoHandler, Mode};
+use crate::handler::{Handler, IntoHandler, Mode, States};
 use crate::here;
 use crate::history::History;
 use crate::lane::Lane;
@@ -70,6 +70,7 @@ pub(crate) struct Inner {
     max_workers: usize,
     runtime: OnceLock<Handle>,
     layers: Vec<Arc<dyn Layer>>,
+    pub(crate) states: Arc<States>,
 }
 
 /// Buses made so far.
@@ -111,6 +112,7 @@ impl Bus {
             max_workers: builder.max_workers,
             runtime: OnceLock::new(),
             layers: builder.layers.0,
+            states: Arc::new(builder.states),
         }))
     }
 
@@ -144,6 +146,9 @@ impl Bus {
     /// Registers a handler that is shared or whose type is not known here.
     ///
     /// # Errors
+    /// Those of [`Handler::check`]: [`ErrorKind::MissingState`] when the bus lacks a
+    /// [`State`](crate::State) that the handler takes, [`ErrorKind::OtherType`] when it takes the
+    /// payload of one event type and the pattern means others too.
     /// [`ErrorKind::InvalidOption`] for an option out of range, or [`Mode::Inline`] for a handler
     /// that is not; [`ErrorKind::DuplicateName`]; [`ErrorKind::NoRuntime`] for a handler that is
     /// not inline outside a tokio runtime, or in one without timer; [`ErrorKind::Closed`] after a shutdown.
@@ -153,8 +158,10 @@ impl Bus {
         handler: Arc<dyn Handler>,
         options: SubscriptionOptions,
     ) -> Result<Subscription> {
+        let bare = handler.clone();
         let Registration { pattern, handler, options, needs_runtime } =
             Registration::build(pattern, handler, options, &self.0.layers)?;
+        bare.check(self, &pattern)?;
         let mode = mode_of(&*handler, &options)?;
         options.check(mode)?;
         let runtime = if mode != Mode::Inline || needs_runtime {
@@ -244,6 +251,24 @@ impl Bus {
     #[must_use]
     pub fn ptr_eq(a: &Self, b: &Self) -> bool {
         Arc::ptr_eq(&a.0, &b.0)
+    }
+
+    /// The value of this type that was given to [`BusBuilder::state`].
+    ///
+    /// ```
+    /// use nexus_events_dispatch::Bus;
+    /// let bus = Bus::builder().state("mail.example").build()?;
+    /// assert_eq!(bus.state::<&str>(), Some(&"mail.example"));
+    /// assert_eq!(bus.state::<u32>(), None);
+    /// # Ok::<(), nexus_events_dispatch::Error>(())
+    /// ```
+    #[must_use]
+    pub fn state<S: 'static>(&self) -> Option<&S> {
+        self.0.states.get()
+    }
+
+    pub(crate) fn states(&self) -> &States {
+        &self.0.states
     }
 
     /// The runtime of the calling code, or else the one in which a task was first needed.
@@ -355,6 +380,7 @@ pub struct BusBuilder {
     history_bytes: usize,
     clock: Arc<dyn Clock>,
     layers: Layers,
+    states: States,
 }
 
 impl Default for BusBuilder {
@@ -365,6 +391,7 @@ impl Default for BusBuilder {
             history_bytes: HISTORY_BYTES_DEFAULT,
             clock: Arc::new(SystemClock),
             layers: Layers::default(),
+            states: States::default(),
         }
     }
 }
@@ -421,6 +448,28 @@ impl BusBuilder {
     /// ```
     pub fn layer(mut self, layer: impl Layer) -> Self {
         self.layers.0.push(Arc::new(layer));
+        self
+    }
+
+    /// Registers a value for handlers that take a [`State`](crate::State) of its type; instead of
+    /// one of the same type that is there already. Each handler gets a clone for each event, so
+    /// wrap in an [`Arc`] what is not cheap to clone.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// use nexus_events_dispatch::{Bus, State};
+    /// use nexus_events_model::Event;
+    ///
+    /// let seen = Arc::new(AtomicU64::new(0));
+    /// let bus = Bus::builder().state(seen.clone()).build()?;
+    /// bus.on("**", |State(seen): State<Arc<AtomicU64>>| { seen.fetch_add(1, Ordering::Relaxed); })?;
+    /// bus.try_publish(Event::builder("a"))?;
+    /// assert_eq!(seen.load(Ordering::Relaxed), 1);
+    /// # Ok::<(), nexus_events_dispatch::Error>(())
+    /// ```
+    pub fn state<S: Clone + Send + Sync + 'static>(mut self, state: S) -> Self {
+        self.states.set(state);
         self
     }
 

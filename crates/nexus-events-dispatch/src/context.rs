@@ -14,6 +14,7 @@ use crate::delivery::{Delivery, Wait};
 use crate::entrance::Entrance;
 use crate::entry::{Entry, Run};
 use crate::error::Result;
+use crate::handler::States;
 use crate::publish::Receipt;
 use crate::runtime::{Job, Worker};
 use crate::stripe::ThreadRoute;
@@ -183,6 +184,14 @@ impl Context {
     #[must_use]
     pub fn bus(&self) -> &Bus {
         &self.delivery().bus
+    }
+
+    /// What was given to the bus for handlers; leaves a pass on its stack.
+    pub(crate) fn states(&self) -> &States {
+        match &self.way {
+            Way::OnStack(on_stack) => &on_stack.route.states,
+            Way::Tracked(delivery) => delivery.bus.states(),
+        }
     }
 
     /// The name this handler goes by.

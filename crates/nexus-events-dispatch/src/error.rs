@@ -35,6 +35,10 @@ pub enum ErrorKind {
     WouldWait,
     /// No tokio runtime is there to run the handler on.
     NoRuntime,
+    /// A handler takes a [`State`](crate::State) that the bus does not have.
+    MissingState,
+    /// A handler of one event type is registered for a pattern that means others too.
+    OtherType,
 }
 
 impl ErrorKind {
@@ -58,6 +62,8 @@ impl ErrorKind {
             Self::Refused => "refused",
             Self::WouldWait => "would_wait",
             Self::NoRuntime => "no_runtime",
+            Self::MissingState => "missing_state",
+            Self::OtherType => "other_type",
         }
     }
 }
@@ -137,6 +143,24 @@ impl Error {
     pub(crate) fn no_runtime() -> Self {
         let message = "what is not inline runs on tokio; do this inside a runtime, for instance under #[tokio::main]";
         Self::new(ErrorKind::NoRuntime, message)
+    }
+
+    pub(crate) fn missing_state(name: &str, there: &str) -> Self {
+        let message = format!(
+            "a handler takes `State<{name}>`, but the bus has no such state; add `.state(..)` to `Bus::builder()` (there: {there})"
+        );
+        Self::new(ErrorKind::MissingState, message)
+    }
+
+    pub(crate) fn other_type(
+        name: &str,
+        event_type: &model::EventType,
+        pattern: &model::Pattern,
+    ) -> Self {
+        let message = format!(
+            "a handler takes `&{name}`, which is the payload of `{event_type}` alone, not of all that `{pattern}` means; register it for `{name}::TYPE`, or take `Payload<{name}>` to decode whatever comes"
+        );
+        Self::new(ErrorKind::OtherType, message)
     }
 
     pub(crate) fn at_index(mut self, index: usize) -> Self {

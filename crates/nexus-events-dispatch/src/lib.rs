@@ -115,8 +115,9 @@ pub use crate::clock::{Clock, ManualClock, SystemClock};
 pub use crate::context::{Context, Retry};
 pub use crate::error::{Error, ErrorKind, Result, Status};
 pub use crate::handler::{
-    Attempt, BoxFuture, Called, Configured, Handler, HandlerError, HandlerExt, HandlerResult,
-    HandlerReturn, IntoHandler, LastAttempt, Mode,
+    Attempt, BoxFuture, Called, Configured, FromEvent, Handler, HandlerError, HandlerExt,
+    HandlerResult, HandlerReturn, IntoHandler, LastAttempt, Mode, Outcome, Payload, Rejection,
+    State,
 };
 #[doc(hidden)]
 pub use crate::handler::{Turn, shape};

@@ -10,6 +10,7 @@ use nexus_events_model::EventType;
 
 use crate::bus::Inner;
 use crate::entry::Entry;
+use crate::handler::States;
 use crate::limits::ROUTES_CACHED_MAX;
 use crate::route::Route;
 use crate::shutdown::Gate;
@@ -82,6 +83,7 @@ impl Hasher for NameHasher {
 /// of it when the registry changes.
 pub(crate) struct ThreadRoute {
     pub(crate) bus: Weak<Inner>,
+    pub(crate) states: Arc<States>,
     pub(crate) stripe: Arc<Stripe>,
     pub(crate) route: Arc<Route>,
     /// How many handlers had ended when it was found.
@@ -170,6 +172,7 @@ impl Stripe {
         let snapshot = bus.registry.snapshot();
         let route = Arc::new(ThreadRoute {
             bus: Arc::downgrade(bus),
+            states: bus.states.clone(),
             stripe: self.clone(),
             route: Arc::new(snapshot.find(event_type)),
             ends,

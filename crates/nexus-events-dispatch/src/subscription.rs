@@ -196,7 +196,7 @@ impl SubscriptionOptions {
     /// ```
     /// use nexus_events_dispatch::SubscriptionOptions;
     /// use nexus_events_model::Event;
-    /// let by_user = |event: &Event| event.user_id().map(|user| user.as_str().into());
+    /// let by_user = |event: &Event| event.user_id().map(|user| user.to_string().into());
     /// let options = SubscriptionOptions::new().ordered_by(by_user);
     /// ```
     pub fn ordered_by(

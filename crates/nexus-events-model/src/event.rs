@@ -298,7 +298,8 @@ pub struct Stamp {
     pub timestamp: OffsetDateTime,
 }
 
-/// What can be published: an [`Event`], or an [`EventBuilder`] that is stamped on the way.
+/// What can be published: an [`Event`], an [`EventBuilder`] that is stamped on the way, or a
+/// [`TypedEvent`](crate::TypedEvent).
 ///
 /// ```
 /// use nexus_events_model::{Event, IntoEvent};
@@ -307,6 +308,11 @@ pub struct Stamp {
 /// assert!(Event::ptr_eq(&event, &same));
 /// # Ok::<(), nexus_events_model::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an event",
+    note = "publish an `Event::builder(\"order.created\").payload(json!({{..}}))`, or a value of your own with `.typed(value)` instead of `.payload(..)`",
+    note = "a type that implements `TypedEvent` is an event itself"
+)]
 pub trait IntoEvent {
     /// The event, with what is missing taken from the stamp.
     ///

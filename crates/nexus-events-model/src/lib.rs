@@ -49,6 +49,7 @@ mod priority;
 mod report;
 mod text;
 mod timestamp;
+mod typed;
 
 pub use crate::builder::EventBuilder;
 pub use crate::error::{Error, ErrorKind, Result, Status};
@@ -66,3 +67,4 @@ pub use crate::priority::Priority;
 pub use crate::report::{HandlerOutcome, OutcomeStatus, PublishReport};
 pub use crate::text::Text;
 pub use crate::timestamp::IsoFormat;
+pub use crate::typed::TypedEvent;

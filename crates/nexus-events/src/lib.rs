@@ -77,3 +77,8 @@ pub use nexus_events_model::{Event, EventType, Filter, Pattern, Priority, Publis
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// The guide's programs, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/handlers.md")]
+struct HandlersGuide;

@@ -201,12 +201,18 @@ impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for HandlerError {
 }
 
 impl fmt::Display for HandlerError {
-    /// The error and its causes, from the outside in.
+    /// The error and its causes, from the outside in; a cause that the text before it ends with
+    /// already is left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.error)?;
+        let mut text = self.0.error.to_string();
+        f.write_str(&text)?;
         let mut source = self.0.error.source();
         while let Some(cause) = source {
-            write!(f, ": {cause}")?;
+            let next = cause.to_string();
+            if !text.ends_with(&next) {
+                write!(f, ": {next}")?;
+            }
+            text = next;
             source = cause.source();
         }
         Ok(())

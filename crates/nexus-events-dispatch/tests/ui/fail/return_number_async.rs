@@ -1,0 +1,12 @@
+#![allow(unused)]
+
+use nexus_events_dispatch::Bus;
+use nexus_events_model::Event;
+
+async fn count(event: Event) -> usize {
+    event.metadata().len()
+}
+
+fn main() {
+    let _ = Bus::new().on("order.created", count);
+}
