@@ -121,7 +121,7 @@ pub use crate::handler::{
 };
 #[doc(hidden)]
 pub use crate::handler::{Turn, shape};
-pub use crate::index::PatternIndex;
+pub use crate::index::{FilterIndex, PatternIndex, PatternTable};
 pub use crate::layer::{Layer, Next, Published, Registration};
 pub use crate::publish::Receipt;
 pub use crate::queue::Overload;

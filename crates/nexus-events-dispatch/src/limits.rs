@@ -56,6 +56,17 @@ pub const ROUTES_CACHED_MAX: usize = 4_096;
 /// tasks, and those whose report is asked for, are all timed.
 pub const TIMED_PASSES: u64 = 64;
 
+/// Event types for which a [`PatternTable`](crate::PatternTable) remembers what matches.
+pub const MATCHES_CACHED_MAX: usize = 4_096;
+
+/// Places at which one filter of a [`FilterIndex`](crate::FilterIndex) is filed at most; a filter
+/// that needs more is asked about every event.
+pub const FILTER_SPOTS_MAX: usize = 1_024;
+
+/// Steps into a payload that a [`FilterIndex`](crate::FilterIndex) follows at most; a condition
+/// that lies deeper is judged by the filter itself.
+pub const FILTER_STEPS_MAX: usize = 32;
+
 /// Longest name of a handler, in bytes.
 pub const HANDLER_NAME_BYTES_MAX: usize = 255;
 

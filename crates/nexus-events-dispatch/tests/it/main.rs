@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod extract;
+mod filter_index;
 mod follow_ups;
 mod history;
 mod hostile;
 mod index;
 mod lanes;
+mod pattern_table;
 mod publish;
 mod reports;
 mod shutdown;
