@@ -304,6 +304,11 @@ impl Bus {
         &self.0.gate
     }
 
+    /// How many blocking handlers may run at the same time.
+    pub(crate) fn workers(&self) -> Arc<Semaphore> {
+        self.0.workers.clone()
+    }
+
     pub(crate) fn counters(&self) -> &BusCounters {
         &self.0.counters
     }

@@ -47,7 +47,7 @@ pub struct Context {
     member: Option<Arc<Entry>>,
     /// What a blocking handler occupies.
     pub(crate) worker: Option<Worker>,
-    attempt: u32,
+    pub(crate) attempt: u32,
     deadline: Option<Instant>,
 }
 
@@ -255,6 +255,13 @@ impl Context {
     pub async fn publish_and_wait(&self, event: impl IntoEvent) -> Result<PublishReport> {
         let event = self.bus().stamp(event)?;
         Entrance::new(self.bus(), Wait::Here).report(Some(self), event).await
+    }
+
+    /// The same for code that occupies another worker, or none.
+    pub(crate) fn with_worker(&self, worker: Option<Worker>) -> Self {
+        let mut context = self.clone();
+        context.worker = worker;
+        context
     }
 
     /// Which attempt of this handler at this event it is, from 1.

@@ -33,6 +33,10 @@ pub enum ErrorKind {
     Refused,
     /// A layer has to wait, and the caller does not.
     WouldWait,
+    /// No dead letter has this id.
+    UnknownDeadLetter,
+    /// A store could not read or write.
+    Store,
     /// No tokio runtime is there to run the handler on.
     NoRuntime,
     /// A handler takes a [`State`](crate::State) that the bus does not have.
@@ -61,6 +65,8 @@ impl ErrorKind {
             Self::TimedOut => "timed_out",
             Self::Refused => "refused",
             Self::WouldWait => "would_wait",
+            Self::UnknownDeadLetter => "unknown_dead_letter",
+            Self::Store => "store",
             Self::NoRuntime => "no_runtime",
             Self::MissingState => "missing_state",
             Self::OtherType => "other_type",
@@ -109,6 +115,23 @@ impl Error {
     #[must_use]
     pub fn overloaded(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Overloaded, message)
+    }
+
+    /// For a store that can not read or write.
+    ///
+    /// ```
+    /// use nexus_events_dispatch::{Error, ErrorKind};
+    /// assert_eq!(Error::store("disk full").kind(), ErrorKind::Store);
+    /// ```
+    #[must_use]
+    pub fn store(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        let source = source.into();
+        let message = source.to_string();
+        Self(Box::new(Inner { kind: ErrorKind::Store, message, source: Some(source) }))
+    }
+
+    pub(crate) fn invalid_option(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidOption, message)
     }
 
     pub(crate) fn would_wait() -> Self {
@@ -174,12 +197,15 @@ impl Error {
         self.0.kind
     }
 
-    /// Whether trying again can help: for [`ErrorKind::Overloaded`], [`ErrorKind::TimedOut`] and
-    /// [`ErrorKind::WouldWait`].
+    /// Whether trying again can help: for [`ErrorKind::Overloaded`], [`ErrorKind::TimedOut`],
+    /// [`ErrorKind::Store`] and [`ErrorKind::WouldWait`].
     #[must_use]
     pub fn status(&self) -> Status {
         match self.0.kind {
-            ErrorKind::Overloaded | ErrorKind::TimedOut | ErrorKind::WouldWait => Status::Temporary,
+            ErrorKind::Overloaded
+            | ErrorKind::TimedOut
+            | ErrorKind::Store
+            | ErrorKind::WouldWait => Status::Temporary,
             _ => Status::Permanent,
         }
     }

@@ -187,7 +187,7 @@ impl Lane {
 
     fn item(&self, job: Job) -> Item<Job> {
         let event: &Event = &job.delivery.event;
-        let key = self.options.key.as_ref().and_then(|key| key.of(event));
+        let key = self.options.key.as_ref().and_then(|key| key.of_any(event));
         Item { bytes: event.size(), priority: event.priority(), key, value: job }
     }
 

@@ -46,6 +46,11 @@
 //! An error or a panic is the outcome of that handler alone: the others run, the publisher goes
 //! on, the bus stays usable.
 //!
+//! # Layers
+//!
+//! Retries, timeouts, dead letters, dedup, rate limits and circuit breakers are [`layers`] around
+//! handlers and publishing; the order in which they are given matters.
+//!
 //! # Order
 //!
 //! A handler that is not inline gets one event at a time, in the order one publisher published
@@ -79,6 +84,7 @@
 //! [`Bus::shutdown`] closes the intake, lets queues drain until its deadline and reports what got
 //! through and what was cut off.
 
+pub mod layers;
 pub mod limits;
 
 mod bus;

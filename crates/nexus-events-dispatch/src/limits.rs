@@ -70,6 +70,49 @@ pub const FILTER_STEPS_MAX: usize = 32;
 /// Longest name of a handler, in bytes.
 pub const HANDLER_NAME_BYTES_MAX: usize = 255;
 
+/// Attempts of a handler at one event, the first included.
+pub const RETRY_ATTEMPTS_MAX: u32 = 20;
+
+/// The delay before the second attempt unless the layer says otherwise.
+pub const RETRY_BASE_DEFAULT: Duration = Duration::from_millis(100);
+
+/// The longest delay between two attempts unless the layer says otherwise.
+pub const RETRY_CAP_DEFAULT: Duration = Duration::from_secs(30);
+
+/// How long after the first attempt the last one may begin unless the layer says otherwise.
+pub const RETRY_BUDGET_DEFAULT: Duration = Duration::from_secs(600);
+
+/// How long a handler may take unless the layer says otherwise.
+pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+
+/// Dead letters kept in memory unless said otherwise.
+pub const DEAD_LETTERS_DEFAULT: usize = 10_000;
+
+/// About how many bytes of dead letters are kept in memory unless said otherwise (64 MiB);
+/// whichever bound is met first.
+pub const DEAD_LETTER_BYTES_DEFAULT: usize = 64 * 1024 * 1024;
+
+/// Longest error text kept in a dead letter, in bytes; what is longer is cut.
+pub const DEAD_LETTER_ERROR_BYTES_MAX: usize = 4_096;
+
+/// How long a key counts as seen unless the layer says otherwise.
+pub const DEDUP_WINDOW_DEFAULT: Duration = Duration::from_secs(600);
+
+/// Keys a dedup layer remembers unless it says otherwise.
+pub const DEDUP_KEYS_DEFAULT: usize = 1_000_000;
+
+/// Longest key of a dedup layer that is not an event id, in bytes.
+pub const DEDUP_KEY_BYTES_MAX: usize = 255;
+
+/// Failures in a row that open a circuit breaker unless it says otherwise.
+pub const CIRCUIT_FAILURES_DEFAULT: u32 = 5;
+
+/// How long a circuit breaker stays open unless it says otherwise.
+pub const CIRCUIT_PAUSE_DEFAULT: Duration = Duration::from_secs(30);
+
+/// Calls a circuit breaker can take its failure rate from.
+pub const CIRCUIT_WINDOW_CALLS_MAX: usize = 10_000;
+
 /// Events that may wait to be filed into the history before a publisher files them itself.
 pub(crate) const HISTORY_INBOX_EVENTS: usize = 1_024;
 

@@ -45,7 +45,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    async fn occupy(workers: Arc<Semaphore>) -> Self {
+    pub(crate) async fn occupy(workers: Arc<Semaphore>) -> Self {
         // The semaphore is never closed.
         let permit = workers.clone().acquire_owned().await.ok();
         Self { permit: Arc::new(Mutex::new(permit)), workers }
@@ -243,7 +243,8 @@ fn read(result: std::thread::Result<HandlerResult>) -> Said {
     })
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> Text {
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> Text {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("panicked: {}", text.unwrap_or("with a value that is no text")).into()

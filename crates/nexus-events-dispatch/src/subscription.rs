@@ -1,6 +1,7 @@
 //! The registration of a handler: its options, and the handle to end it.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use nexus_events_model::{Event, Filter, Pattern, SubscriptionId, Text};
 
@@ -296,11 +297,23 @@ impl SubscriptionOptions {
 
 /// Says what events are ordered by.
 #[derive(Clone)]
-pub(crate) struct Key(Arc<dyn Fn(&Event) -> Option<Text> + Send + Sync>);
+pub(crate) struct Key(Arc<KeyOf>);
+
+type KeyOf = dyn Fn(&Event) -> Option<Text> + Send + Sync;
 
 impl Key {
     pub(crate) fn of(&self, event: &Event) -> Option<Text> {
         (self.0)(event)
+    }
+
+    /// As [`of`](Self::of), and none when that panics: such an event is not ordered.
+    pub(crate) fn of_any(&self, event: &Event) -> Option<Text> {
+        let key = catch_unwind(AssertUnwindSafe(|| self.of(event)));
+        key.unwrap_or_else(|panic| {
+            // Dropping it might panic again.
+            std::mem::forget(panic);
+            None
+        })
     }
 }
 

@@ -81,4 +81,6 @@ struct Readme;
 /// The guide's programs, compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guide/handlers.md")]
-struct HandlersGuide;
+#[doc = include_str!("../../../docs/guide/retries.md")]
+#[doc = include_str!("../../../docs/guide/dead-letters.md")]
+struct Guide;

@@ -26,6 +26,8 @@ struct Inner {
     error: Box<dyn StdError + Send + Sync>,
     status: Status,
     outcome: OutcomeStatus,
+    /// What came on top of it.
+    note: Option<Text>,
     retry_after: Option<Duration>,
     attempts: Vec<Attempt>,
     retries: Option<BoxFuture<'static, LastAttempt>>,
@@ -70,6 +72,7 @@ impl HandlerError {
             error: error.into(),
             status,
             outcome: OutcomeStatus::Error,
+            note: None,
             retry_after: None,
             attempts: Vec::new(),
             retries: None,
@@ -149,6 +152,19 @@ impl HandlerError {
         self
     }
 
+    /// With something that went wrong on top of it, for layers; it follows in the text.
+    ///
+    /// ```
+    /// use nexus_events_dispatch::HandlerError;
+    /// let error = HandlerError::from("connection lost").with_note("and the disk is full");
+    /// assert_eq!(error.to_string(), "connection lost; and the disk is full");
+    /// ```
+    #[must_use]
+    pub fn with_note(mut self, note: impl Into<Text>) -> Self {
+        self.0.note = Some(note.into());
+        self
+    }
+
     /// How the turn ended: error, timed out or panicked.
     #[must_use]
     pub fn outcome(&self) -> OutcomeStatus {
@@ -215,7 +231,10 @@ impl fmt::Display for HandlerError {
             text = next;
             source = cause.source();
         }
-        Ok(())
+        match &self.0.note {
+            Some(note) => write!(f, "; {note}"),
+            None => Ok(()),
+        }
     }
 }
 

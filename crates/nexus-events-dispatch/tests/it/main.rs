@@ -9,6 +9,7 @@ mod history;
 mod hostile;
 mod index;
 mod lanes;
+mod layers;
 mod pattern_table;
 mod publish;
 mod reports;

@@ -1,0 +1,156 @@
+//! Giving dead letters to their handler again.
+
+use nexus_events_model::{OutcomeStatus, Text};
+
+use super::letters::{DeadLetters, unknown};
+use super::record::DeadLetterFilter;
+use crate::bus::Bus;
+use crate::error::{ErrorKind, Result};
+use crate::sync::Ordering;
+
+/// What a replay came to.
+///
+/// ```
+/// use nexus_events_dispatch::{Bus, HandlerExt, layers::{DeadLetters, Replayed}};
+/// use nexus_events_model::Event;
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let (bus, letters) = (Bus::new(), DeadLetters::new());
+/// let fails = |_: &Event| Err::<(), _>("connection lost");
+/// bus.on("a", fails.named("billing").layer(letters.layer()))?;
+/// bus.publish(Event::builder("a")).await?;
+/// assert_eq!(letters.replay(&bus, 1).await?, Replayed::Failed("connection lost".into()));
+/// assert_eq!(letters.get(1).unwrap().replays, 1);
+/// # Ok::<(), nexus_events_dispatch::Error>(()) }).unwrap();
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Replayed {
+    /// The handler succeeded, and the dead letter is gone.
+    Succeeded,
+    /// The handler failed again, and the dead letter says how.
+    Failed(Text),
+    /// The handler did not run, for this reason; the dead letter is as it was.
+    Skipped(Text),
+    /// Another replay of it is on its way; nothing was done.
+    Pending,
+}
+
+/// What several replays came to, in numbers.
+///
+/// ```
+/// use nexus_events_dispatch::layers::ReplayReport;
+/// assert_eq!(ReplayReport::default().succeeded, 0);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ReplayReport {
+    /// Those that are gone.
+    pub succeeded: usize,
+    /// Those that failed again.
+    pub failed: usize,
+    /// Those whose handler did not run.
+    pub skipped: usize,
+}
+
+impl ReplayReport {
+    fn count(&mut self, replayed: &Replayed) {
+        match replayed {
+            Replayed::Succeeded => self.succeeded += 1,
+            Replayed::Failed(_) => self.failed += 1,
+            Replayed::Skipped(_) | Replayed::Pending => self.skipped += 1,
+        }
+    }
+}
+
+impl DeadLetters {
+    /// Gives one to its handler again, with the same event id and attempts from 1, and returns
+    /// when all its attempts are over. No other handler sees it.
+    ///
+    /// One that is behind another of its key is skipped.
+    ///
+    /// # Errors
+    /// [`ErrorKind::UnknownDeadLetter`](crate::ErrorKind::UnknownDeadLetter); those of
+    /// [`Bus::redeliver`]; those of the store when the letter could not be removed.
+    pub async fn replay(&self, bus: &Bus, id: u64) -> Result<Replayed> {
+        if self.is_behind(id) {
+            return Ok(Replayed::Skipped("an event of its key is parked before it".into()));
+        }
+        let begun = self.state(|state| state.begin_replay(id)).ok_or_else(|| unknown(id))?;
+        let Some(letter) = begun else { return Ok(Replayed::Pending) };
+        let _replaying = Replaying { letters: self, id };
+        let report = bus.redeliver(&letter.handler, letter.event).await?;
+        let outcome = report.outcomes.into_iter().next();
+        let why = |error: Option<Text>| error.unwrap_or_default();
+        Ok(match outcome.map(|outcome| (outcome.status, outcome.error)) {
+            Some((OutcomeStatus::Success, _)) => {
+                self.remove(id).await?;
+                self.counts().replayed.fetch_add(1, Ordering::Relaxed);
+                Replayed::Succeeded
+            }
+            Some((status, error)) if status.is_failure() => Replayed::Failed(why(error)),
+            outcome => Replayed::Skipped(why(outcome.and_then(|(_, error)| error))),
+        })
+    }
+
+    /// Replays all that match, oldest first, one after another. One whose handler is not registered
+    /// is skipped.
+    ///
+    /// # Errors
+    /// As [`replay`](Self::replay), at the first one; one that is gone meanwhile is no error.
+    pub async fn replay_all(&self, bus: &Bus, filter: &DeadLetterFilter) -> Result<ReplayReport> {
+        let mut report = ReplayReport::default();
+        for letter in self.list(filter, usize::MAX) {
+            if self.get(letter.id).is_some() {
+                match self.replay(bus, letter.id).await {
+                    Err(error) if error.kind() == ErrorKind::UnknownHandler => report.skipped += 1,
+                    replayed => report.count(&replayed?),
+                }
+            }
+        }
+        Ok(report)
+    }
+
+    /// Replays all of one key in order, those parked meanwhile too, until none is left or one
+    /// does not succeed.
+    ///
+    /// # Errors
+    /// As [`replay`](Self::replay).
+    pub async fn replay_key(
+        &self,
+        bus: &Bus,
+        handler: impl Into<Text>,
+        key: impl Into<Text>,
+    ) -> Result<ReplayReport> {
+        let (handler, key) = (handler.into(), key.into());
+        let mut report = ReplayReport::default();
+        while let Some(id) = self.state(|state| state.first_of(&handler, &key)) {
+            let replayed = self.replay(bus, id).await?;
+            report.count(&replayed);
+            if replayed != Replayed::Succeeded {
+                break;
+            }
+        }
+        Ok(report)
+    }
+
+    fn is_behind(&self, id: u64) -> bool {
+        self.state(|state| {
+            let letter = state.get(id)?;
+            let first = state.first_of(&letter.handler, letter.key.as_ref()?)?;
+            Some(first != id)
+        })
+        .unwrap_or(false)
+    }
+}
+
+/// A replay on its way, until dropped.
+struct Replaying<'a> {
+    letters: &'a DeadLetters,
+    id: u64,
+}
+
+impl Drop for Replaying<'_> {
+    fn drop(&mut self) {
+        self.letters.state(|state| state.end_replay(self.id));
+    }
+}
