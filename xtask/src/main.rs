@@ -43,7 +43,8 @@ const COMMANDS: [Command; 5] = [
     (
         "bench",
         "  bench [BENCH] [--save NAME]    benchmarks; keep the medians in docs/benchmarks/NAME.json,
-        [--compare NAME]         print the ratio to medians kept before
+        [--compare NAME]         print the ratio to medians kept before;
+        [-- ARGS]                ARGS go to BENCH: those beside peers write their page with --save
 ",
         bench::run,
     ),

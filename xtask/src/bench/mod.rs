@@ -16,6 +16,8 @@ struct Options {
     bench: Option<String>,
     save: Option<String>,
     compare: Option<String>,
+    /// For the benchmark itself.
+    rest: Vec<String>,
 }
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
@@ -30,10 +32,18 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if let Some(bench) = &options.bench {
         cargo.args(["--bench", bench]);
     }
+    if !options.rest.is_empty() {
+        cargo.arg("--").args(&options.rest);
+    }
     shell::run(&mut cargo)?;
     let medians = criterion::medians(&target.join("criterion"), start)?;
     if medians.is_empty() {
-        bail!("the run left no results in {}", target.join("criterion").display());
+        if options.save.is_some() || before.is_some() {
+            bail!(
+                "this benchmark keeps no medians to save or compare; it writes its own page with `cargo xtask bench NAME -- --save`"
+            );
+        }
+        return Ok(());
     }
     let record = Record::take(medians)?;
     if let Some(before) = before {
@@ -59,6 +69,10 @@ impl Options {
             let slot = match argument.as_str() {
                 "--save" => &mut options.save,
                 "--compare" => &mut options.compare,
+                "--" => {
+                    options.rest = args.cloned().collect();
+                    break;
+                }
                 bench if !bench.starts_with('-') && options.bench.is_none() => {
                     options.bench = Some(bench.to_owned());
                     continue;
@@ -94,10 +108,13 @@ mod tests {
             bench: Some("model".into()),
             save: Some("now".into()),
             compare: Some("base-1.2".into()),
+            rest: Vec::new(),
         };
         assert_eq!(parse(&["model", "--save", "now", "--compare", "base-1.2"]).unwrap(), expected);
         assert_eq!(parse(&["--compare", "base-1.2", "--save", "now", "model"]).unwrap(), expected);
         assert_eq!(parse(&[]).unwrap(), Options::default());
+        let passed_on = parse(&["index", "--", "--save", "quick"]).unwrap();
+        assert_eq!((passed_on.save, passed_on.rest.len()), (None, 2));
     }
 
     #[test]
