@@ -21,7 +21,7 @@ use crate::handler::{Handler, IntoHandler, Mode, States};
 use crate::here;
 use crate::history::History;
 use crate::lane::Lane;
-use crate::layer::{Layer, Layers, Registration};
+use crate::layer::{Layer, Layers, NewSubscription};
 use crate::limits::{HISTORY_BYTES_DEFAULT, HISTORY_EVENTS_DEFAULT, WORKERS_DEFAULT};
 use crate::registry::Registry;
 use crate::route::Route;
@@ -159,8 +159,8 @@ impl Bus {
         options: SubscriptionOptions,
     ) -> Result<Subscription> {
         let bare = handler.clone();
-        let Registration { pattern, handler, options, needs_runtime } =
-            Registration::build(pattern, handler, options, &self.0.layers)?;
+        let NewSubscription { pattern, handler, options, needs_runtime } =
+            NewSubscription::build(pattern, handler, options, &self.0.layers)?;
         bare.check(self, &pattern)?;
         let mode = mode_of(&*handler, &options)?;
         options.check(mode)?;

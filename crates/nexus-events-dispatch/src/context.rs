@@ -48,7 +48,7 @@ pub struct Context {
     /// What a blocking handler occupies.
     pub(crate) worker: Option<Worker>,
     pub(crate) attempt: u32,
-    deadline: Option<Instant>,
+    pub(crate) deadline: Option<Instant>,
 }
 
 enum Way {
@@ -281,14 +281,15 @@ impl Context {
 
     /// When the handler is going to be stopped, if a layer has set a time for it.
     #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
+    pub fn deadline(&self) -> Option<std::time::Instant> {
+        self.deadline.map(Instant::into_std)
     }
 
     /// The same, with a deadline that is no later than this. For layers; it stops nothing by
     /// itself.
     #[must_use]
-    pub fn with_deadline(mut self, deadline: Instant) -> Self {
+    pub fn with_deadline(mut self, deadline: std::time::Instant) -> Self {
+        let deadline = Instant::from_std(deadline);
         self.deadline = Some(self.deadline.map_or(deadline, |earlier| earlier.min(deadline)));
         self
     }

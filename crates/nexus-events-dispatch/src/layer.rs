@@ -57,8 +57,8 @@ pub trait Layer: Send + Sync + 'static {
     ///
     /// # Errors
     /// Whatever should be told to the caller of [`Bus::on`].
-    fn subscribe(&self, registration: &mut Registration) -> Result<()> {
-        let _ = registration;
+    fn subscribe(&self, subscription: &mut NewSubscription) -> Result<()> {
+        let _ = subscription;
         Ok(())
     }
 
@@ -71,7 +71,7 @@ pub trait Layer: Send + Sync + 'static {
 
 /// A handler about to be registered.
 #[non_exhaustive]
-pub struct Registration {
+pub struct NewSubscription {
     /// The event types it is for.
     pub pattern: Pattern,
     /// The handler, with the layers around it that were asked before.
@@ -83,16 +83,16 @@ pub struct Registration {
     pub needs_runtime: bool,
 }
 
-impl fmt::Debug for Registration {
+impl fmt::Debug for NewSubscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registration")
+        f.debug_struct("NewSubscription")
             .field("pattern", &self.pattern)
             .field("options", &self.options)
             .finish_non_exhaustive()
     }
 }
 
-impl Registration {
+impl NewSubscription {
     /// What the layers make of a handler: each is asked, the innermost first.
     pub(crate) fn build(
         pattern: Pattern,
@@ -101,15 +101,15 @@ impl Registration {
         bus_layers: &[Arc<dyn Layer>],
     ) -> Result<Self> {
         let own = options.layers.0.clone();
-        let mut registration = Self { pattern, handler, options, needs_runtime: false };
+        let mut subscription = Self { pattern, handler, options, needs_runtime: false };
         // A name found under layers is the handler's own.
-        let name = registration.handler.name();
+        let name = subscription.handler.name();
         for layer in bus_layers.iter().chain(&own).rev() {
-            layer.subscribe(&mut registration)?;
-            registration.handler = layer.handle(registration.handler.clone());
+            layer.subscribe(&mut subscription)?;
+            subscription.handler = layer.handle(subscription.handler.clone());
         }
-        registration.options.own_name.get_or_insert(name);
-        Ok(registration)
+        subscription.options.own_name.get_or_insert(name);
+        Ok(subscription)
     }
 }
 

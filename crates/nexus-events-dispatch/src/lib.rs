@@ -128,7 +128,7 @@ pub use crate::handler::{
 #[doc(hidden)]
 pub use crate::handler::{Turn, shape};
 pub use crate::index::{FilterIndex, PatternIndex, PatternTable};
-pub use crate::layer::{Layer, Next, Published, Registration};
+pub use crate::layer::{Layer, NewSubscription, Next, Published};
 pub use crate::publish::Receipt;
 pub use crate::queue::Overload;
 pub use crate::shutdown::ShutdownReport;

@@ -83,7 +83,7 @@ impl Pass<'_> {
 
     /// Runs wave after wave; gives back where it ended.
     fn run(&mut self) -> usize {
-        let timed = self.counts().published.get() % TIMED_PASSES == 0;
+        let timed = self.counts().published.get().is_multiple_of(TIMED_PASSES);
         self.counts().published.add(1);
         let mut at = 0;
         while let Some(end) = self.route().wave_end(at) {

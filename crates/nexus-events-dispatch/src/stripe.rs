@@ -128,7 +128,7 @@ impl Stripe {
     /// The pass this handler may be running in, by its number.
     pub(crate) fn pass_of(&self, entry: &Arc<Entry>) -> Option<u64> {
         let pass = self.passes.load(Ordering::SeqCst);
-        if pass % 2 == 0 {
+        if pass.is_multiple_of(2) {
             return None;
         }
         let address = self.route.load(Ordering::Relaxed);

@@ -417,7 +417,7 @@ impl Bus {
         if passes.is_empty() {
             return;
         }
-        let own = self.0.stripes.all().into_iter().find(|stripe| here::is_own(stripe));
+        let own = self.0.stripes.all().into_iter().find(here::is_own);
         let _waiting = own
             .as_ref()
             .zip(context)

@@ -21,7 +21,7 @@ const MOST: [(&str, &str, usize); 16] = [
     ("nexus-events-security", "encryption", 55),
     ("nexus-events-security", "schema", 80),
     ("nexus-events-notify", "", 95),
-    ("nexus-events-test", "", 45),
+    ("nexus-events-test", "", 50),
     ("nexus-events-macros", "", 5),
     ("nexus-events", "", 40),
     ("nexus-events-server", "", 199),

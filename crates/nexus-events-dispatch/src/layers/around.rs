@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::handler::{BoxFuture, Called, Handler, HandlerError, HandlerResult, LastAttempt, Mode};
-use crate::layer::{Layer, Registration};
+use crate::layer::{Layer, NewSubscription};
 use crate::runtime::{contain, panic_text};
 use crate::sync::Arc;
 
@@ -165,10 +165,10 @@ async fn first<T>(future: impl Future<Output = T>, ended: impl Future<Output = (
 }
 
 /// Refuses a layer whose work is publishing around one handler, where it would do nothing.
-pub(super) fn only_for_a_bus(layer: &impl Layer, registration: &Registration) -> Result<()> {
+pub(super) fn only_for_a_bus(layer: &impl Layer, subscription: &NewSubscription) -> Result<()> {
     let is_this =
         |other: &Arc<dyn Layer>| std::ptr::addr_eq(Arc::as_ptr(other), std::ptr::from_ref(layer));
-    if registration.options.layers.0.iter().any(is_this) {
+    if subscription.options.layers.0.iter().any(is_this) {
         return Err(Error::invalid_option(
             "a layer made with `on_publish` does nothing around one handler; give it to `BusBuilder::layer`, or make it with `on_handle`",
         ));

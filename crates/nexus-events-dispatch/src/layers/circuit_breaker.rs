@@ -10,7 +10,7 @@ use super::around::{Surround, around, at_last, call};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::handler::{Called, Handler, HandlerError, HandlerResult};
-use crate::layer::{Layer, Registration};
+use crate::layer::{Layer, NewSubscription};
 use crate::limits::{CIRCUIT_FAILURES_DEFAULT, CIRCUIT_PAUSE_DEFAULT, CIRCUIT_WINDOW_CALLS_MAX};
 use crate::sync::{Arc, Mutex};
 
@@ -293,7 +293,7 @@ impl Drop for Pass {
 }
 
 impl Layer for CircuitBreaker {
-    fn subscribe(&self, _: &mut Registration) -> Result<()> {
+    fn subscribe(&self, _: &mut NewSubscription) -> Result<()> {
         if self.failures == 0 {
             return Err(Error::invalid_option("a circuit breaker opens after 1 failure or more"));
         }

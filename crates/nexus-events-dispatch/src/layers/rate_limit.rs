@@ -11,7 +11,7 @@ use super::around::{
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::handler::{Called, Handler, HandlerError};
-use crate::layer::{Layer, Next, Published, Registration};
+use crate::layer::{Layer, NewSubscription, Next, Published};
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 
 /// Lets so many events pass per second. After a pause a burst of them may pass at once; then each
@@ -108,13 +108,13 @@ impl RateLimit {
 }
 
 impl Layer for RateLimit {
-    fn subscribe(&self, registration: &mut Registration) -> Result<()> {
+    fn subscribe(&self, subscription: &mut NewSubscription) -> Result<()> {
         if self.per_second == 0 || self.burst == 0 {
             return Err(Error::invalid_option(
                 "a rate limit is 1 event per second or more, with a burst of 1 or more",
             ));
         }
-        if self.on_publish { only_for_a_bus(self, registration) } else { Ok(()) }
+        if self.on_publish { only_for_a_bus(self, subscription) } else { Ok(()) }
     }
 
     fn handle(&self, handler: Arc<dyn Handler>) -> Arc<dyn Handler> {

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::handler::{
     Attempt, BoxFuture, Called, Handler, HandlerError, HandlerResult, LastAttempt,
 };
-use crate::layer::{Layer, Registration};
+use crate::layer::{Layer, NewSubscription};
 use crate::limits::{RETRY_ATTEMPTS_MAX, RETRY_BUDGET_DEFAULT};
 use crate::sync::Arc;
 
@@ -155,14 +155,14 @@ impl Retry {
 }
 
 impl Layer for Retry {
-    fn subscribe(&self, registration: &mut Registration) -> Result<()> {
+    fn subscribe(&self, subscription: &mut NewSubscription) -> Result<()> {
         if let Some(attempts) = self.attempts.filter(|n| !(1..=RETRY_ATTEMPTS_MAX).contains(n)) {
             return Err(Error::invalid_option(format!(
                 "max_attempts is 1 to {RETRY_ATTEMPTS_MAX}, not {attempts}"
             )));
         }
         self.backoff.check()?;
-        registration.needs_runtime = true;
+        subscription.needs_runtime = true;
         Ok(())
     }
 
@@ -296,7 +296,7 @@ impl Trying {
 
     async fn attempt(&mut self) -> Option<HandlerResult> {
         self.began = Began::now(&self.context);
-        let deadline = self.context.deadline();
+        let deadline = self.context.deadline;
         let attempt = again(&self.inner, &self.event, &mut self.context);
         match deadline {
             None => attempt.await,
@@ -310,7 +310,7 @@ impl Trying {
     /// The rest of an attempt, which counts its own attempts on.
     async fn rest(&mut self, rest: BoxFuture<'static, LastAttempt>) -> HandlerResult {
         let last = finish(rest, self.context.attempt);
-        let last = match self.context.deadline() {
+        let last = match self.context.deadline {
             None => last.await,
             Some(deadline) => match timeout_at(deadline, last).await {
                 Ok(last) => last,
@@ -364,7 +364,7 @@ impl Trying {
         let in_budget = (now - self.started).saturating_add(delay) <= self.retry.budget;
         let in_time = self
             .context
-            .deadline()
+            .deadline
             .is_none_or(|deadline| delay < deadline.saturating_duration_since(now));
         if in_budget && in_time { Ok(delay) } else { Err(Status::Exhausted) }
     }

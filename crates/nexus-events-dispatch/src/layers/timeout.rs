@@ -9,7 +9,7 @@ use super::around::{Surround, around, call, finish, may_wait, on_thread, wait_he
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::handler::{BoxFuture, Called, Handler, HandlerError, HandlerResult, LastAttempt};
-use crate::layer::{Layer, Registration};
+use crate::layer::{Layer, NewSubscription};
 use crate::limits::TIMEOUT_DEFAULT;
 use crate::sync::{Arc, AtomicU64, Ordering};
 
@@ -88,7 +88,7 @@ impl Timeout {
 }
 
 impl Layer for Timeout {
-    fn subscribe(&self, _: &mut Registration) -> Result<()> {
+    fn subscribe(&self, _: &mut NewSubscription) -> Result<()> {
         if self.after.is_zero() {
             return Err(Error::invalid_option("a timeout is longer than 0"));
         }
@@ -111,7 +111,7 @@ impl Surround for Timeout {
         let Some(deadline) = Instant::now().checked_add(self.after) else {
             return inner.call(event, context);
         };
-        let context = context.clone().with_deadline(deadline);
+        let context = context.clone().with_deadline(deadline.into_std());
         if on_thread(&context) {
             return Called::Ready(match call(inner, event, &context) {
                 Called::Ready(result) => self.ended(result, deadline),

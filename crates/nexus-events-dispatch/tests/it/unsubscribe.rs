@@ -1,4 +1,4 @@
-//! Registration and its end, at run time and from inside handlers.
+//! NewSubscription and its end, at run time and from inside handlers.
 
 use std::sync::Arc;
 

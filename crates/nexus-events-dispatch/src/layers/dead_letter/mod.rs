@@ -19,7 +19,7 @@ use super::around::{Surround, around, call, caught, finish, text_of};
 use crate::context::Context;
 use crate::error::Result;
 use crate::handler::{Attempt, BoxFuture, Called, Handler, HandlerError, LastAttempt};
-use crate::layer::{Layer, Registration};
+use crate::layer::{Layer, NewSubscription};
 use crate::limits::DEAD_LETTER_ERROR_BYTES_MAX;
 use crate::subscription::SubscriptionOptions;
 use crate::sync::Arc;
@@ -81,16 +81,16 @@ impl DeadLetterLayer {
 }
 
 impl Layer for DeadLetterLayer {
-    fn subscribe(&self, registration: &mut Registration) -> Result<()> {
+    fn subscribe(&self, subscription: &mut NewSubscription) -> Result<()> {
         // An inline handler cannot wait for a store, so a task does.
-        registration.needs_runtime |= self.letters.has_store();
+        subscription.needs_runtime |= self.letters.has_store();
         let parking = Parking {
             letters: self.letters.clone(),
             on_park: self.on_park,
-            pattern: registration.pattern.clone(),
-            options: registration.options.clone(),
+            pattern: subscription.pattern.clone(),
+            options: subscription.options.clone(),
         };
-        registration.handler = around(registration.handler.clone(), parking);
+        subscription.handler = around(subscription.handler.clone(), parking);
         Ok(())
     }
 }

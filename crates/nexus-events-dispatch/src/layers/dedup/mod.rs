@@ -18,7 +18,7 @@ use super::around::{
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::handler::{Called, Handler, HandlerError, HandlerResult};
-use crate::layer::{Layer, Next, Published, Registration};
+use crate::layer::{Layer, NewSubscription, Next, Published};
 use crate::limits::{DEDUP_KEY_BYTES_MAX, DEDUP_KEYS_DEFAULT, DEDUP_WINDOW_DEFAULT};
 use crate::publish::Receipt;
 use crate::sync::{Arc, AtomicU64, Ordering};
@@ -150,12 +150,12 @@ impl Dedup {
 }
 
 impl Layer for Dedup {
-    fn subscribe(&self, registration: &mut Registration) -> Result<()> {
+    fn subscribe(&self, subscription: &mut NewSubscription) -> Result<()> {
         if self.keys_max == 0 {
             return Err(Error::invalid_option("a dedup layer remembers 1 key or more"));
         }
         match self.place {
-            Place::Publish => only_for_a_bus(self, registration),
+            Place::Publish => only_for_a_bus(self, subscription),
             Place::Handle => Ok(()),
         }
     }

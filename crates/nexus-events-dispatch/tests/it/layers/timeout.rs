@@ -34,7 +34,7 @@ async fn an_async_handler_is_stopped_and_its_future_dropped() {
 async fn who_is_in_time_is_left_alone() {
     let (bus, timeout) = (Bus::new(), Timeout::default());
     let slow = async |_: Event, context: Context| {
-        assert_eq!(context.deadline().unwrap() - Instant::now(), 30 * SECOND);
+        assert_eq!(context.deadline().unwrap() - Instant::now().into_std(), 30 * SECOND);
         tokio::time::sleep(29 * SECOND).await;
     };
     bus.on("a", slow.layer(timeout.clone())).unwrap();
@@ -47,7 +47,7 @@ async fn a_late_synchronous_handler_is_counted_and_its_result_stands() {
     for mode in [Mode::Inline, Mode::Queued, Mode::Blocking] {
         let (bus, timeout) = (Bus::new(), Timeout::new(MILLI));
         let late = |_: &Event, context: &Context| {
-            while Instant::now() <= context.deadline().unwrap() {
+            while Instant::now().into_std() <= context.deadline().unwrap() {
                 std::hint::spin_loop();
             }
             serde_json::json!(7)
