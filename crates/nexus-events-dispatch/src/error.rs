@@ -31,7 +31,7 @@ pub enum ErrorKind {
     TimedOut,
     /// A layer does not let the event pass, or the handler be registered.
     Refused,
-    /// A layer has to wait, and the caller does not.
+    /// Something would have to be waited for that does not come, or by a caller that does not wait.
     WouldWait,
     /// No dead letter has this id.
     UnknownDeadLetter,
@@ -136,6 +136,11 @@ impl Error {
 
     pub(crate) fn would_wait() -> Self {
         let message = "a layer of this bus has to wait; use `publish` instead of `try_publish`";
+        Self::new(ErrorKind::WouldWait, message)
+    }
+
+    pub(crate) fn waits_for_itself(handler: &str) -> Self {
+        let message = format!("`{handler}` would wait for itself; redeliver from outside of it");
         Self::new(ErrorKind::WouldWait, message)
     }
 

@@ -8,6 +8,7 @@ use nexus_events_model::Event;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::AbortHandle;
+use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, timeout_at};
 
 use crate::delivery::{Delivery, Wait};
@@ -458,6 +459,8 @@ impl Serving {
     async fn serve(&self) {
         while let Some(taken) = self.lane.next(&self.entry).await {
             handle(&self.entry, taken, &self.lane.workers).await;
+            // Handlers that never wait must not keep other tasks from their turn.
+            consume_budget().await;
         }
     }
 }

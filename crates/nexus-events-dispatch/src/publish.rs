@@ -181,9 +181,13 @@ impl Bus {
     ///
     /// # Errors
     /// [`ErrorKind::UnknownHandler`](crate::ErrorKind::UnknownHandler);
+    /// [`ErrorKind::WouldWait`](crate::ErrorKind::WouldWait) from inside that very handler;
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) after a shutdown.
     pub async fn redeliver(&self, handler: &str, event: Event) -> Result<PublishReport> {
         let entry = self.0.registry.find(handler).ok_or_else(|| Error::unknown_handler(handler))?;
+        if Context::is_within(self, entry.id) {
+            return Err(Error::waits_for_itself(handler));
+        }
         let (sender, receiver) = oneshot::channel();
         Delivery::drive(Delivery::again(self, event, entry, sender)?, Wait::Here).await;
         receiver.await.map_err(|_| Error::cut_off())

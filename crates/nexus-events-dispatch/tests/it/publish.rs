@@ -230,3 +230,26 @@ fn handlers_without_a_name_are_named_after_their_function() {
     assert_eq!(bus.on("b", audit).unwrap().name(), "audit-2");
     assert_eq!(bus.on("b", audit).unwrap().name(), "audit-3");
 }
+
+#[tokio::test]
+async fn redeliver_runs_one_handler_alone_and_never_waits_for_itself() {
+    let (bus, log) = (Bus::new(), Log::default());
+    bus.on("a", log.writes("other").named("other")).unwrap();
+    let seen = log.clone();
+    let own = move |event: Event, context: nexus_events_dispatch::Context| {
+        let seen = seen.clone();
+        async move {
+            let error = context.bus().redeliver("own", event).await.unwrap_err();
+            seen.add(error.kind().as_str());
+        }
+    };
+    bus.on("a", own.named("own")).unwrap();
+    let event = bus.stamp(event("a")).unwrap();
+    let report = bus.redeliver("own", event.clone()).await.unwrap();
+    assert_eq!((report.outcomes.len(), log.take()), (1, vec!["would_wait".to_owned()]));
+    bus.redeliver("other", event.clone()).await.unwrap();
+    assert_eq!(log.take(), ["other"]);
+    let error = bus.redeliver("nobody", event).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnknownHandler);
+    assert_eq!(bus.stats().events.total_events, 2);
+}
