@@ -80,6 +80,8 @@ struct Readme;
 
 /// The guide's programs, compiled and run.
 #[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/events.md")]
+#[doc = include_str!("../../../docs/guide/waves.md")]
 #[doc = include_str!("../../../docs/guide/handlers.md")]
 #[doc = include_str!("../../../docs/guide/retries.md")]
 #[doc = include_str!("../../../docs/guide/dead-letters.md")]
