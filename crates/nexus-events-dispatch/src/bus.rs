@@ -25,6 +25,7 @@ use crate::layer::{Layer, Layers, NewSubscription};
 use crate::limits::{HISTORY_BYTES_DEFAULT, HISTORY_EVENTS_DEFAULT, WORKERS_DEFAULT};
 use crate::registry::Registry;
 use crate::route::Route;
+use crate::shared::SharedLanes;
 use crate::shutdown::Gate;
 use crate::stamp;
 use crate::stats::{BusCounters, BusStats};
@@ -58,6 +59,7 @@ pub(crate) struct Inner {
     pub(crate) id: u64,
     pub(crate) registry: Registry,
     pub(crate) stripes: Stripes,
+    pub(crate) shared: SharedLanes,
     gate: Gate,
     counters: BusCounters,
     history: History,
@@ -80,6 +82,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.registry.close().iter().for_each(|entry| entry.end());
         self.stripes.forget();
+        self.shared.all().iter().for_each(|lane| drop(lane.close()));
     }
 }
 
@@ -100,6 +103,7 @@ impl Bus {
             id: BUSES.fetch_add(1, Ordering::Relaxed),
             registry: Registry::new(),
             stripes: Stripes::default(),
+            shared: SharedLanes::default(),
             gate: Gate::default(),
             counters: BusCounters::default(),
             history: History::new(builder.history, builder.history_bytes),
@@ -170,9 +174,17 @@ impl Bus {
             None
         };
         let runtime = runtime.filter(|_| mode != Mode::Inline);
+        let shares = mode == Mode::Queued
+            && handler.mode() == Mode::Inline
+            && self.layers().is_empty()
+            && options.is_plain();
+        let shared = runtime
+            .as_ref()
+            .filter(|_| shares)
+            .and_then(|runtime| self.0.shared.give(self, &self.0.workers, runtime));
         let (lane, workers) = (options.lane(), self.0.workers.clone());
         let lane = || runtime.map(|runtime| Lane::new(lane, workers, runtime));
-        let entry = self.0.registry.add(pattern, handler, options, mode, lane)?;
+        let entry = self.0.registry.add(pattern, handler, options, mode, shared, lane)?;
         self.0.stripes.forget();
         Ok(Subscription { entry, bus: Arc::downgrade(&self.0) })
     }

@@ -64,6 +64,8 @@ pub(crate) struct OnStack {
     outer: Option<Box<Context>>,
     /// Made when something outlives the stack or changes the course.
     delivery: OnceLock<Arc<Delivery>>,
+    /// Whether only the share of a lane is run here.
+    on_lane: bool,
 }
 
 impl OnStack {
@@ -74,7 +76,7 @@ impl OnStack {
     #[cold]
     fn track(&self) -> Arc<Delivery> {
         let outer = self.outer.as_deref().cloned();
-        Delivery::of_pass(self.event.clone(), &self.route, outer)
+        Delivery::of_pass(self.event.clone(), &self.route, outer, !self.on_lane)
     }
 }
 
@@ -115,7 +117,14 @@ impl Context {
     pub(crate) fn on_stack(event: Event, route: Arc<ThreadRoute>) -> Self {
         let outer = Self::innermost().map(Box::new);
         let delivery = OnceLock::new();
-        Self::new(Way::OnStack(OnStack { event, route, outer, delivery }), 0)
+        Self::new(Way::OnStack(OnStack { event, route, outer, delivery, on_lane: false }), 0)
+    }
+
+    /// For the handlers that one shared lane runs.
+    pub(crate) fn on_lane(event: Event, route: Arc<ThreadRoute>) -> Self {
+        let delivery = OnceLock::new();
+        let on_stack = OnStack { event, route, outer: None, delivery, on_lane: true };
+        Self::new(Way::OnStack(on_stack), 0)
     }
 
     /// For the handler at this place of a delivery.

@@ -43,6 +43,8 @@ pub(crate) struct Delivery {
     /// What is left: the waves, and each handler that tries again.
     open: AtomicUsize,
     finished: AtomicBool,
+    /// Whether it is the whole event, and not what a shared lane made of its share.
+    counted: bool,
     report: Option<Report>,
     /// Keeps the event counted as in flight.
     admission: Mutex<Option<Admission>>,
@@ -116,11 +118,32 @@ impl Delivery {
     }
 
     /// What an event that passed on a stack goes on as. It is counted there for the time being.
-    pub(crate) fn of_pass(event: Event, pass: &ThreadRoute, outer: Option<Context>) -> Arc<Self> {
+    pub(crate) fn of_pass(
+        event: Event,
+        pass: &ThreadRoute,
+        outer: Option<Context>,
+        counted: bool,
+    ) -> Arc<Self> {
         // The publisher holds the bus as long as the event is on its stack.
         let bus = Bus(pass.bus.upgrade().unwrap_or_else(|| unreachable!("its bus is in use")));
         let mut delivery = Self::blank(bus, event, pass.route.clone(), None, None);
-        delivery.outer = outer;
+        (delivery.outer, delivery.counted) = (outer, counted);
+        Arc::new(delivery)
+    }
+
+    /// What one handler of a shared lane gets as a delivery of its own; the rest of the event is
+    /// counted elsewhere. It is in nobody's hands but the handler's.
+    pub(crate) fn of_share(bus: &Bus, event: Event, entry: Arc<Entry>) -> Arc<Self> {
+        let route = Arc::new(Route::new(vec![entry]));
+        let admission = Admission::taken_over(bus);
+        let mut delivery = Self::blank(bus.clone(), event, route, Some(admission), None);
+        delivery.counted = false;
+        delivery.wave = Wave {
+            end: AtomicUsize::new(1),
+            at: AtomicUsize::new(1),
+            left: AtomicUsize::new(1),
+            ..Wave::default()
+        };
         Arc::new(delivery)
     }
 
@@ -148,6 +171,7 @@ impl Delivery {
             concluded: AtomicBool::new(false),
             open: AtomicUsize::new(1),
             finished: AtomicBool::new(false),
+            counted: true,
             report,
             is_follow_up: admission.as_ref().is_some_and(Admission::is_follow_up),
             admission: Mutex::new(admission),
@@ -316,8 +340,7 @@ impl Delivery {
     fn open_wave(&self) -> bool {
         let start = self.wave.end.load(Ordering::Relaxed);
         let Some(end) = self.route.wave_end(start) else { return false };
-        let has_lane =
-            |place: &usize| self.is_open(*place) && self.route[*place].lane.get().is_some();
+        let has_lane = |place: &usize| self.is_open(*place) && self.route[*place].is_queued();
         let lanes = (start..end).filter(has_lane).count();
         self.wave.start.store(start, Ordering::Relaxed);
         self.wave.end.store(end, Ordering::Relaxed);
@@ -337,6 +360,20 @@ impl Delivery {
             let entry = &self.route[place];
             if !self.is_open(place) {
                 self.skip(place, Skip::Filtered);
+            } else if let Some(shared) = entry.shared.get() {
+                if self.lineage.waiting(entry.id) > 0 {
+                    self.passed(place, Err(Skip::WaitsItself));
+                    continue;
+                }
+                let has_room = match entry.own_lane.get() {
+                    Some(own) => own.has_room(wait, &self.event).await,
+                    None => true,
+                };
+                let job = Job { delivery: self.clone(), place };
+                let pushed =
+                    if has_room { shared.push(job, wait).await } else { Err(Skip::QueueFull) };
+                self.passed(place, pushed);
+                continue;
             } else if let Some(lane) = entry.lane.get() {
                 if self.lineage.waiting(entry.id) > 0 {
                     self.passed(place, Err(Skip::WaitsItself));
@@ -367,7 +404,7 @@ impl Delivery {
         for place in self.wave.start.load(Ordering::Relaxed)..self.wave.end.load(Ordering::Relaxed)
         {
             let entry = &self.route[place];
-            if entry.lane.get().is_none() && self.is_open(place) {
+            if !entry.is_queued() && self.is_open(place) {
                 match entry.begin() {
                     Some(run) => {
                         let ended = run_inline(self, place);
@@ -489,7 +526,11 @@ impl Delivery {
             return;
         }
         self.finished.store(true, Ordering::Relaxed);
-        self.bus.counters().concluded(self.fate());
+        if self.counted {
+            self.bus.counters().concluded(self.fate());
+        } else if self.is_cancelled() {
+            self.bus.counters().handled_but_cancelled();
+        }
         drop(self.admission.lock().take());
         if let Some(report) = &self.report {
             let outcomes =
@@ -532,7 +573,7 @@ pub(crate) enum End {
 impl Drop for Delivery {
     /// A delivery that nobody can drive any more, at the end of a runtime, is lost but counted.
     fn drop(&mut self) {
-        if !self.finished.load(Ordering::Relaxed) {
+        if self.counted && !self.finished.load(Ordering::Relaxed) {
             self.bus.counters().concluded(End::Lost);
         }
     }

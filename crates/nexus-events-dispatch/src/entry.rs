@@ -6,6 +6,7 @@ use tokio::sync::futures::Notified;
 
 use crate::handler::{Handler, Mode, Turn};
 use crate::lane::Lane;
+use crate::shared::SharedLane;
 use crate::stats::HandlerCounters;
 use crate::subscription::HandlerPriority;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, OnceLock, Ordering};
@@ -24,6 +25,10 @@ pub(crate) struct Entry {
     pub(crate) counters: HandlerCounters,
     /// The queue of a handler that is not inline.
     pub(crate) lane: OnceLock<Arc<Lane>>,
+    /// The lane it shares with others, instead of a queue of its own.
+    pub(crate) shared: OnceLock<Arc<SharedLane>>,
+    /// Where a handler of a shared lane runs that takes long.
+    pub(crate) own_lane: OnceLock<Arc<Lane>>,
     /// The head of its group.
     pub(crate) group: OnceLock<Arc<Self>>,
     /// How many of its runs may go on at the same time.
@@ -61,6 +66,8 @@ impl Entry {
             handler,
             counters: HandlerCounters::default(),
             lane: OnceLock::new(),
+            shared: OnceLock::new(),
+            own_lane: OnceLock::new(),
             group: OnceLock::new(),
             concurrency,
             ended: AtomicBool::new(false),
@@ -69,6 +76,16 @@ impl Entry {
             cut_off: Notify::new(),
             idle: Notify::new(),
         }
+    }
+
+    /// The queues it takes events from itself.
+    fn lanes(&self) -> impl Iterator<Item = &Arc<Lane>> {
+        self.lane.get().into_iter().chain(self.own_lane.get())
+    }
+
+    /// Whether it runs elsewhere than on the publisher's stack.
+    pub(crate) fn is_queued(&self) -> bool {
+        self.lane.get().is_some() || self.shared.get().is_some()
     }
 
     pub(crate) fn accepts(&self, event: &Event) -> bool {
@@ -94,7 +111,7 @@ impl Entry {
     pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::SeqCst);
         self.end.notify_waiters();
-        if let Some(lane) = self.lane.get() {
+        for lane in self.lanes() {
             lane.leave(self);
         }
     }
@@ -102,7 +119,7 @@ impl Entry {
     /// Drops what still runs on tasks.
     pub(crate) fn cut_off(&self) {
         self.cut_off.notify_waiters();
-        if let Some(lane) = self.lane.get() {
+        for lane in self.lanes() {
             lane.abort(self);
         }
     }

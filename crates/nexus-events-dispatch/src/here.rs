@@ -1,6 +1,6 @@
 //! What the running thread knows of the buses it publishes on.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use nexus_events_model::EventType;
 
@@ -16,6 +16,24 @@ const SLOTS: usize = 64;
 
 thread_local! {
     static HERE: RefCell<Here> = const { RefCell::new(Here { stripes: Vec::new(), slots: Vec::new() }) };
+}
+
+thread_local! {
+    /// The stripe of the lane whose handlers this thread runs: an address, only to be compared.
+    static LANE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Says that this thread runs handlers of a lane, until dropped.
+pub(crate) struct OnLane(usize);
+
+pub(crate) fn on_lane(stripe: &Arc<Stripe>) -> OnLane {
+    OnLane(LANE.replace(Arc::as_ptr(stripe).addr()))
+}
+
+impl Drop for OnLane {
+    fn drop(&mut self) {
+        LANE.set(self.0);
+    }
 }
 
 struct Here {
@@ -50,7 +68,7 @@ pub(crate) fn is_own(stripe: &Arc<Stripe>) -> bool {
         let here = here.try_borrow().ok()?;
         Some(here.stripes.iter().any(|(_, known)| Arc::ptr_eq(known, stripe)))
     };
-    HERE.try_with(own).ok().flatten().unwrap_or(false)
+    LANE.get() == Arc::as_ptr(stripe).addr() || HERE.try_with(own).ok().flatten().unwrap_or(false)
 }
 
 impl Here {

@@ -13,7 +13,9 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::delivery::{Delivery, Wait};
 use crate::entry::Entry;
-use crate::limits::{QUEUE_LINE_EVENTS_MAX, QUEUE_WAIT_MAX};
+use crate::limits::{
+    QUEUE_BYTES_DEFAULT, QUEUE_EVENTS_DEFAULT, QUEUE_LINE_EVENTS_MAX, QUEUE_WAIT_MAX,
+};
 use crate::queue::{Arrival, Bounds, Item, Overload, Pushed, Queue};
 use crate::runtime::{Job, Skip, contain, handle};
 use crate::subscription::Key;
@@ -35,6 +37,8 @@ pub(crate) struct Lane {
     state: Mutex<State>,
     /// Told when an event may run.
     work: Notify,
+    /// Told when an event was taken, for those who hand over through a shared lane.
+    freed: Notify,
 }
 
 struct State {
@@ -71,6 +75,13 @@ pub(crate) enum Handed {
     Apart,
 }
 
+impl Default for LaneOptions {
+    fn default() -> Self {
+        let bounds = Bounds { events: QUEUE_EVENTS_DEFAULT, bytes: QUEUE_BYTES_DEFAULT };
+        Self { bounds, overload: Overload::default(), key: None }
+    }
+}
+
 impl Lane {
     pub(crate) fn new(options: LaneOptions, workers: Arc<Semaphore>, runtime: Handle) -> Arc<Self> {
         let state = State {
@@ -81,7 +92,8 @@ impl Lane {
             line: Line::default(),
             over: None,
         };
-        Arc::new(Self { options, runtime, workers, state: Mutex::new(state), work: Notify::new() })
+        let (work, freed) = (Notify::new(), Notify::new());
+        Arc::new(Self { options, runtime, workers, state: Mutex::new(state), work, freed })
     }
 
     pub(crate) fn options(&self) -> &LaneOptions {
@@ -174,6 +186,31 @@ impl Lane {
             Wait::Here => {
                 let until = Instant::now() + self.patience();
                 Handed::Settled(self.push_until(item, until).await)
+            }
+        }
+    }
+
+    /// Queues an event if there is room.
+    pub(crate) fn push_now(self: &Arc<Self>, job: Job) -> Result<(), Skip> {
+        self.try_push(self.item(job)).unwrap_or(Err(Skip::QueueFull))
+    }
+
+    /// Whether there is room for an event, waited for where that may be.
+    pub(crate) async fn has_room(&self, wait: Wait, event: &Event) -> bool {
+        let bytes = event.size();
+        let until = Instant::now() + self.patience();
+        loop {
+            let mut freed = pin!(self.freed.notified());
+            freed.as_mut().enable();
+            if self.state.lock().queue.has_room(bytes) {
+                return true;
+            }
+            let told = {
+                let _runtime = self.runtime.enter();
+                timeout_at(until, freed)
+            };
+            if wait != Wait::Here || told.await.is_err() {
+                return false;
             }
         }
     }
@@ -332,6 +369,7 @@ impl Lane {
             self.let_in(&mut state);
         }
         drop(state);
+        self.freed.notify_waiters();
         Some(Some(Taken { job, held: Held { lane: self.clone(), arrival: Some(arrival) } }))
     }
 }
@@ -458,7 +496,8 @@ impl Serving {
 
     async fn serve(&self) {
         while let Some(taken) = self.lane.next(&self.entry).await {
-            handle(&self.entry, taken, &self.lane.workers).await;
+            let Taken { job, held } = taken;
+            handle(&self.entry, job, Some(held), &self.lane.workers).await;
             // Handlers that never wait must not keep other tasks from their turn.
             consume_budget().await;
         }

@@ -109,6 +109,7 @@ mod queue;
 mod registry;
 mod route;
 mod runtime;
+mod shared;
 mod shutdown;
 mod stamp;
 mod stats;

@@ -67,6 +67,18 @@ pub const FILTER_SPOTS_MAX: usize = 1_024;
 /// that lies deeper is judged by the filter itself.
 pub const FILTER_STEPS_MAX: usize = 32;
 
+/// Lanes that synchronous queued handlers share, at most; as many as the runtime has workers.
+pub const SHARED_LANES_MAX: usize = 8;
+
+/// Events that wait in one of those lanes.
+pub const SHARED_LANE_EVENTS: usize = 1_024;
+
+/// About how many bytes of events wait in one of them (8 MiB).
+pub const SHARED_LANE_BYTES: usize = 8 * 1024 * 1024;
+
+/// A handler that takes longer than this on a shared lane gets a lane of its own.
+pub const SLOW_TURN: Duration = Duration::from_millis(1);
+
 /// Longest name of a handler, in bytes.
 pub const HANDLER_NAME_BYTES_MAX: usize = 255;
 

@@ -5,6 +5,7 @@
 //! of the context, further attempts) the pass becomes a [`Delivery`], which goes on after the
 //! running wave. What a pass means is written there; this is only faster.
 
+use std::any::Any;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
@@ -19,9 +20,8 @@ use crate::entry::Entry;
 use crate::error::{Error, Result};
 use crate::handler::HandlerError;
 use crate::here;
-use crate::limits::TIMED_PASSES;
+use crate::limits::{SLOW_TURN, TIMED_PASSES};
 use crate::publish::Receipt;
-use crate::registry::Registry;
 use crate::route::Route;
 use crate::runtime::{Skip, Turn};
 use crate::stripe::PassCounts;
@@ -39,7 +39,7 @@ pub(crate) enum Passed {
 pub(crate) fn pass(bus: &Bus, event: Event, stamped: Option<OffsetDateTime>) -> Result<Passed> {
     let long_way = |event| Ok(Passed::Left(Delivery::first(bus, event, None)?));
     let route = match here::route(&bus.0, event.event_type()) {
-        Some(route) if route.route.is_inline() => route,
+        Some(route) if route.route.is_passable() => route,
         _ => return long_way(event),
     };
     let context = Context::on_stack(event, route);
@@ -52,41 +52,47 @@ pub(crate) fn pass(bus: &Bus, event: Event, stamped: Option<OffsetDateTime>) -> 
     }
     bus.history_ring().push(&on_stack.event);
     let mut pass = Pass {
-        registry: &bus.0.registry,
+        bus,
         context: &context,
         on_stack,
+        counts: &on_stack.route.stripe.counts,
         apart: Vec::new(),
         ended: 0,
+        slow: Vec::new(),
     };
     let end = context.within(|| pass.run());
     Ok(pass.finish(bus, end, stamped))
 }
 
-struct Pass<'a> {
-    registry: &'a Registry,
+pub(crate) struct Pass<'a> {
+    bus: &'a Bus,
     context: &'a Context,
     on_stack: &'a OnStack,
+    counts: &'a PassCounts,
     /// Places of handlers that are counted apart: they did not run, or try again.
     apart: Vec<usize>,
     /// How many of those were unsubscribed.
     ended: usize,
+    /// Places of handlers that took long, where that was looked at.
+    slow: Vec<usize>,
 }
 
 impl Pass<'_> {
-    fn counts(&self) -> &PassCounts {
-        &self.on_stack.route.stripe.counts
-    }
-
     fn route(&self) -> &Route {
         &self.on_stack.route.route
     }
 
     /// Runs wave after wave; gives back where it ended.
     fn run(&mut self) -> usize {
-        let timed = self.counts().published.get().is_multiple_of(TIMED_PASSES);
-        self.counts().published.add(1);
+        let timed = self.counts.published.get().is_multiple_of(TIMED_PASSES);
+        self.counts.published.add(1);
         let mut at = 0;
         while let Some(end) = self.route().wave_end(at) {
+            if end == self.route().len() && !self.hand_out() {
+                // Somebody has to wait.
+                self.context.delivery();
+                break;
+            }
             self.run_wave(at..end, timed);
             at = end;
             if self.on_stack.delivery().is_some() {
@@ -94,6 +100,74 @@ impl Pass<'_> {
             }
         }
         at
+    }
+
+    /// Queues the event for the shared lanes of the last wave; `false` when one has no room.
+    fn hand_out(&mut self) -> bool {
+        let OnStack { event, route, .. } = self.on_stack;
+        let shares = route.route.shares();
+        if shares.iter().any(|share| share.lane.is_blocked()) {
+            return false;
+        }
+        for (number, share) in shares.iter().enumerate() {
+            if !share.lane.push_share(self.bus, event.clone(), route, number) {
+                share.places.iter().for_each(|place| self.stop(*place));
+            }
+        }
+        true
+    }
+
+    /// Runs the handlers of one shared lane; gives back the slow ones, if it was looked for them.
+    pub(crate) fn run_share(
+        bus: &Bus,
+        context: &Context,
+        counts: &PassCounts,
+        places: &[usize],
+        timed: bool,
+    ) -> Vec<usize> {
+        let Some(on_stack) = context.stack() else { return Vec::new() };
+        let (apart, slow) = (Vec::new(), Vec::new());
+        let mut pass = Pass { bus, context, on_stack, counts, apart, ended: 0, slow };
+        context.within(|| pass.run_places(places, timed));
+        pass.finish_share(places);
+        pass.slow
+    }
+
+    fn run_places(&mut self, places: &[usize], timed: bool) {
+        let mut at = 0;
+        while at < places.len() {
+            let run = AssertUnwindSafe(|| {
+                while let Some(place) = places.get(at) {
+                    at += 1;
+                    let entry = &self.on_stack.route.route[*place];
+                    match timed {
+                        true => self.run_handler::<true>(*place, entry, false),
+                        false => self.run_handler::<false>(*place, entry, false),
+                    }
+                }
+            });
+            if let Err(panic) = catch_unwind(run) {
+                self.panicked(panic);
+            }
+        }
+    }
+
+    /// The handler that ran last panicked.
+    #[cold]
+    fn panicked(&self, panic: Box<dyn Any + Send>) {
+        // Dropping it might panic again.
+        std::mem::forget(panic);
+        self.count_failure(&self.route()[self.context.place()], OutcomeStatus::Panicked);
+    }
+
+    fn finish_share(&self, places: &[usize]) {
+        let ran = places.len() - self.apart.len();
+        self.counts.runs.add(ran as u64);
+        self.apart.iter().for_each(|place| self.route()[*place].counters.passed_over());
+        if let Some(delivery) = self.on_stack.delivery() {
+            delivery.take_over(self.route().len(), ran > 0);
+            self.bus.hand_over(delivery.clone());
+        }
     }
 
     fn run_wave(&mut self, mut wave: Range<usize>, timed: bool) {
@@ -104,33 +178,49 @@ impl Pass<'_> {
                 false => self.run_handlers::<false>(rest),
             });
             let Err(panic) = catch_unwind(run) else { return };
-            // Dropping it might panic again.
-            std::mem::forget(panic);
-            let place = self.context.place();
-            self.count_failure(&self.route()[place], OutcomeStatus::Panicked);
-            wave.start = place + 1;
+            self.panicked(panic);
+            wave.start = self.context.place() + 1;
         }
     }
 
     fn run_handlers<const TIMED: bool>(&mut self, places: Range<usize>) {
-        let OnStack { event, route, .. } = self.on_stack;
-        let filtered = route.route.is_filtered();
-        for (entry, place) in route.route[places.clone()].iter().zip(places) {
-            self.context.set_place(place);
-            // One number for all handlers, so that theirs need not be read.
-            let ended = self.registry.ends() != route.ends && entry.has_ended();
-            if ended || (filtered && !entry.accepts(event)) {
-                self.miss(place);
-                continue;
-            }
-            let started = TIMED.then(Instant::now);
-            if let Some(error) = (entry.turn)(event, self.context) {
-                self.fail(place, error);
-            }
-            if let Some(started) = started {
-                entry.counters.timed(started.elapsed());
+        let route = &self.on_stack.route.route;
+        let (filtered, shared) = (route.is_filtered(), !route.shares().is_empty());
+        for (entry, place) in route[places.clone()].iter().zip(places) {
+            if !(shared && entry.is_queued()) {
+                self.run_handler::<TIMED>(place, entry, filtered);
             }
         }
+    }
+
+    #[inline]
+    fn run_handler<const TIMED: bool>(&mut self, place: usize, entry: &Entry, filtered: bool) {
+        let OnStack { event, route, .. } = self.on_stack;
+        self.context.set_place(place);
+        // One number for all handlers, so that theirs need not be read.
+        let ended = self.bus.0.registry.ends() != route.ends && entry.has_ended();
+        if ended || (filtered && !entry.accepts(event)) {
+            return self.miss(place);
+        }
+        let started = TIMED.then(Instant::now);
+        if let Some(error) = (entry.turn)(event, self.context) {
+            self.fail(place, error);
+        }
+        if let Some(started) = started {
+            let took = started.elapsed();
+            entry.counters.timed(took);
+            if took > SLOW_TURN {
+                self.slow.push(place);
+            }
+        }
+    }
+
+    /// The lane of this handler has ended with its runtime.
+    #[cold]
+    fn stop(&mut self, place: usize) {
+        self.apart.push(place);
+        self.route()[place].counters.skipped(Skip::Stopped);
+        self.bus.counters().skipped(Skip::Stopped);
     }
 
     #[cold]
@@ -139,7 +229,7 @@ impl Pass<'_> {
         let entry = &self.route()[place];
         if entry.has_ended() {
             self.ended += 1;
-            self.counts().unsubscribed.add(1);
+            self.counts.unsubscribed.add(1);
         } else {
             entry.counters.skipped(Skip::Filtered);
         }
@@ -164,28 +254,31 @@ impl Pass<'_> {
 
     fn count_failure(&self, entry: &Entry, status: OutcomeStatus) {
         entry.counters.failed(status);
-        self.counts().failed.add(1);
+        self.counts.failed.add(1);
     }
 
     fn finish(self, bus: &Bus, end: usize, stamped: Option<OffsetDateTime>) -> Passed {
         let handlers = self.route().len();
+        let shared: usize = self.route().shares().iter().map(|share| share.places.len()).sum();
         if let Some(delivery) = self.on_stack.delivery() {
-            let alone = (0..end).filter(|place| !self.apart.contains(place));
-            let ran: Vec<usize> = alone.collect();
+            let counts_here = |place: &usize| !self.apart.contains(place);
+            let ran: Vec<usize> = (0..end).filter(counts_here).collect();
+            let inline = ran.iter().filter(|place| !self.route()[**place].is_queued()).count();
             let last = unix_micros(stamped.unwrap_or_else(|| bus.now()));
             ran.iter().for_each(|place| self.route()[*place].counters.passed(1, last));
-            self.counts().runs.add(ran.len() as u64);
+            self.counts.runs.add(inline as u64);
             delivery.take_over(end, !ran.is_empty());
             return Passed::Left(delivery.clone());
         }
         let ran = handlers - self.apart.len();
-        let counts = self.counts();
+        let counts = self.counts;
         if ran > 0 {
+            // Those of shared lanes are counted where they run.
+            counts.runs.add((ran - shared.min(ran)) as u64);
             self.on_stack.route.passes.add(1);
             let last = unix_micros(stamped.unwrap_or_else(|| bus.now()));
             self.on_stack.route.last.store(last, Ordering::Relaxed);
             self.apart.iter().for_each(|place| self.route()[*place].counters.passed_over());
-            counts.runs.add(ran as u64);
             counts.handled.add(1);
         } else if handlers == 0 {
             counts.unmatched.add(1);

@@ -12,6 +12,7 @@ use crate::handler::{Handler, Mode};
 use crate::index::PatternIndex;
 use crate::lane::Lane;
 use crate::route::Route;
+use crate::shared::SharedLane;
 use crate::subscription::SubscriptionOptions;
 use crate::sync::{Arc, ArcSwap, AtomicU64, Guard, Mutex, Ordering};
 
@@ -67,13 +68,15 @@ impl Registry {
         self.ends.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Registers a handler with a lane, if it needs one; a consumer shares that of its group.
+    /// Registers a handler with a lane, shared or its own, if it needs one; a consumer shares that
+    /// of its group.
     pub(crate) fn add(
         &self,
         pattern: Pattern,
         handler: Arc<dyn Handler>,
         options: SubscriptionOptions,
         mode: Mode,
+        shared: Option<Arc<SharedLane>>,
         lane: impl FnOnce() -> Option<Arc<Lane>>,
     ) -> Result<Arc<Entry>> {
         // The handler's own code, so not under the lock.
@@ -98,7 +101,9 @@ impl Registry {
         let entry = new(&mut writer, name, handler);
         match (&options.group, group) {
             (None, _) => {
-                if let Some(lane) = lane() {
+                if let Some(shared) = shared {
+                    let _ = entry.shared.set(shared);
+                } else if let Some(lane) = lane() {
                     entry.give(lane);
                 }
                 self.change(|index| index.insert(&entry.pattern, entry.clone()));

@@ -5,14 +5,24 @@ use std::ops::Deref;
 
 use crate::entry::Entry;
 use crate::handler::Mode;
+use crate::shared::SharedLane;
 use crate::sync::Arc;
 
 pub(crate) struct Route {
     entries: Box<[Arc<Entry>]>,
     /// Where each wave ends.
     waves: Box<[usize]>,
-    inline: bool,
+    /// What each shared lane runs of the last wave.
+    shares: Box<[Share]>,
+    /// Whether a pass can take the event through all of it.
+    passable: bool,
     filtered: bool,
+}
+
+/// The handlers of one wave that run on one shared lane.
+pub(crate) struct Share {
+    pub(crate) lane: Arc<SharedLane>,
+    pub(crate) places: Box<[usize]>,
 }
 
 impl Route {
@@ -26,7 +36,8 @@ impl Route {
         Self {
             waves: waves.collect(),
             filtered: entries.iter().any(|entry| !entry.filters.is_empty()),
-            inline: entries.iter().all(|entry| entry.mode == Mode::Inline),
+            passable: passable(&entries),
+            shares: shares(&entries),
             entries: entries.into(),
         }
     }
@@ -41,10 +52,39 @@ impl Route {
         self.filtered
     }
 
-    /// Whether every handler runs on the publisher's stack.
-    pub(crate) fn is_inline(&self) -> bool {
-        self.inline
+    /// Whether every handler runs on the publisher's stack, but for those of shared lanes in the
+    /// last wave.
+    pub(crate) fn is_passable(&self) -> bool {
+        self.passable
     }
+
+    pub(crate) fn shares(&self) -> &[Share] {
+        &self.shares
+    }
+}
+
+fn passable(entries: &[Arc<Entry>]) -> bool {
+    let last = entries.last().map(|entry| entry.priority);
+    entries.iter().all(|entry| {
+        let shared = entry.shared.get().is_some() && entry.own_lane.get().is_none();
+        entry.mode == Mode::Inline || (shared && Some(entry.priority) == last)
+    })
+}
+
+fn shares(entries: &[Arc<Entry>]) -> Box<[Share]> {
+    let mut shares: Vec<(&Arc<SharedLane>, Vec<usize>)> = Vec::new();
+    for (place, entry) in entries.iter().enumerate() {
+        let Some(lane) = entry.shared.get() else { continue };
+        match shares.iter_mut().find(|(known, _)| Arc::ptr_eq(known, lane)) {
+            Some((_, places)) => places.push(place),
+            None => shares.push((lane, vec![place])),
+        }
+    }
+    let share = |(lane, places): (&Arc<SharedLane>, Vec<usize>)| Share {
+        lane: lane.clone(),
+        places: places.into(),
+    };
+    shares.into_iter().map(share).collect()
 }
 
 impl Deref for Route {

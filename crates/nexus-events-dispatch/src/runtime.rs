@@ -17,7 +17,7 @@ use crate::context::Context;
 use crate::delivery::{Delivery, Wait};
 use crate::entry::Entry;
 use crate::handler::{BoxFuture, Called, HandlerResult, LastAttempt, Mode};
-use crate::lane::{Held, Taken};
+use crate::lane::Held;
 use crate::queue::Reason;
 use crate::sync::{Arc, Mutex};
 
@@ -103,8 +103,12 @@ impl Skip {
 }
 
 /// Handles an event from a queue.
-pub(crate) async fn handle(entry: &Arc<Entry>, taken: Taken, workers: &Arc<Semaphore>) {
-    let Taken { job, held } = taken;
+pub(crate) async fn handle(
+    entry: &Arc<Entry>,
+    job: Job,
+    held: Option<Held>,
+    workers: &Arc<Semaphore>,
+) {
     // Waiting for a worker is not running yet, so an unsubscribe need not wait for it.
     let worker = match entry.mode {
         Mode::Blocking => Some(Worker::occupy(workers.clone()).await),
@@ -117,13 +121,16 @@ pub(crate) async fn handle(entry: &Arc<Entry>, taken: Taken, workers: &Arc<Semap
                 None => run_queued(entry, &job).await,
             };
             drop(run);
-            job.delivery.done(job.place, entry, ended, Some(held))
+            job.delivery.done(job.place, entry, ended, held)
         }
         // Another consumer of the group may take it.
-        None => match held.put_back(job) {
-            Some(job) => return job.give_up(Skip::Unsubscribed),
-            None => return,
-        },
+        None => {
+            let left = match held {
+                Some(held) => held.put_back(job),
+                None => Some(job),
+            };
+            return left.map_or((), |job| job.give_up(Skip::Unsubscribed));
+        }
     };
     if goes_on {
         Delivery::drive_one(job.delivery, Wait::Apart).await;

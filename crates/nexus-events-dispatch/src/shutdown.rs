@@ -1,5 +1,6 @@
 //! The end of a bus: close the intake, drain, then stop.
 
+use std::collections::HashSet;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -196,6 +197,7 @@ impl Bus {
         gate.set(STOPPED);
         let lost = if drained { 0 } else { self.in_flight().saturating_sub(own) };
         drop(leaving);
+        self.close_shared_lanes(drained);
         for entry in self.close_registry() {
             if !drained && !Context::is_within(self, entry.id) {
                 entry.cut_off();
@@ -224,11 +226,20 @@ impl Bus {
         self.gate().wait_until(|| self.in_flight() <= own).await;
     }
 
+    fn close_shared_lanes(&self, drained: bool) {
+        let mut lost = HashSet::new();
+        for lane in self.0.shared.all() {
+            lost.extend(if drained { lane.close() } else { lane.abort() });
+        }
+        self.counters().handled_but_lost(lost.len() as u64);
+    }
+
     /// How many events are on their way.
     pub(crate) fn in_flight(&self) -> usize {
-        // What leaves a stack is admitted first.
+        // What leaves a stack is queued or admitted first, and what leaves a lane is admitted.
         let passing = self.0.stripes.passing();
-        passing + self.gate().admitted()
+        let shared = self.0.shared.in_flight();
+        passing + shared + self.gate().admitted()
     }
 
     /// How many events the calling code is inside of.

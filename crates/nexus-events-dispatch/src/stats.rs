@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use crate::bus::Bus;
 use crate::delivery::End;
 use crate::entry::Entry;
-use crate::limits::FOLLOW_UPS_MAX;
+use crate::limits::{FOLLOW_UPS_MAX, SHARED_LANE_EVENTS};
 use crate::queue::Reason;
 use crate::runtime::Skip;
 use crate::sync::{Arc, AtomicI64, AtomicU64, Ordering};
@@ -154,6 +154,18 @@ impl BusCounters {
         }
     }
 
+    /// An event counted as handled was cancelled in its last wave.
+    pub(crate) fn handled_but_cancelled(&self) {
+        self.handled.add(u64::MAX);
+        self.cancelled.add(1);
+    }
+
+    /// Events counted as handled were cut off before their last handlers ran.
+    pub(crate) fn handled_but_lost(&self, events: u64) {
+        self.handled.add(events.wrapping_neg());
+        self.lost.add(events);
+    }
+
     pub(crate) fn concluded(&self, end: End) {
         let count = match end {
             End::Handled => &self.handled,
@@ -176,7 +188,10 @@ impl Bus {
             processed_events: (counters.processed.get() + stripes.sum(|counts| &counts.runs))
                 .saturating_sub(failed),
             failed_events: counters.failed.get() + failed,
-            handled_events: counters.handled.get() + stripes.sum(|counts| &counts.handled),
+            handled_events: counters
+                .handled
+                .get()
+                .wrapping_add(stripes.sum(|counts| &counts.handled)),
             cancelled_events: counters.cancelled.get(),
             filtered_events: counters.filtered.get() + stripes.sum(|counts| &counts.filtered),
             unmatched_events: counters.unmatched.get() + stripes.sum(|counts| &counts.unmatched),
@@ -314,7 +329,7 @@ pub struct HandlerStats {
 impl HandlerStats {
     fn of(entry: &Arc<Entry>, passes: u64, last: i64) -> Self {
         let counters = &entry.counters;
-        let lane = entry.lane.get();
+        let (lane, shared) = (entry.lane.get().or(entry.own_lane.get()), entry.shared.get());
         // What a queue drops, the whole group loses.
         let losses = &entry.group.get().unwrap_or(entry).counters;
         Self {
@@ -337,10 +352,12 @@ impl HandlerStats {
                 }
             },
             total_duration: Duration::from_nanos(counters.nanos.get()),
-            queue: lane.map_or(0, |lane| lane.waiting()),
+            queue: lane.map_or(0, |lane| lane.waiting()) + shared.map_or(0, |lane| lane.waiting()),
             queue_bytes: lane.map_or(0, |lane| lane.waiting_bytes()),
             queue_wait: lane.and_then(|lane| lane.waits_since()),
-            queue_max: lane.map(|lane| lane.options().bounds.events),
+            queue_max: lane
+                .map(|lane| lane.options().bounds.events)
+                .or(shared.map(|_| SHARED_LANE_EVENTS)),
         }
     }
 

@@ -121,6 +121,13 @@ impl Stripe {
         Some(Passing { stripe: self, gate })
     }
 
+    /// Begins a pass of events of any route.
+    pub(crate) fn enter_any<'a>(&'a self, gate: &'a Gate) -> Passing<'a> {
+        self.route.store(0, Ordering::Relaxed);
+        self.passes.fetch_add(1, Ordering::SeqCst);
+        Passing { stripe: self, gate }
+    }
+
     pub(crate) fn is_passing(&self) -> bool {
         self.passes.load(Ordering::SeqCst) % 2 == 1
     }

@@ -278,6 +278,11 @@ impl SubscriptionOptions {
         set.into_iter().find_map(|(set, option)| set.then_some(option))
     }
 
+    /// Whether nothing is asked for that a handler of a shared lane can not have.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.queued_option().is_none() && self.filters.is_empty() && self.layers.0.is_empty()
+    }
+
     pub(crate) fn lane(&self) -> LaneOptions {
         LaneOptions {
             bounds: Bounds {
