@@ -106,6 +106,9 @@ impl Pass<'_> {
     fn hand_out(&mut self) -> bool {
         let OnStack { event, route, .. } = self.on_stack;
         let shares = route.route.shares();
+        if shares.is_empty() {
+            return true;
+        }
         if shares.iter().any(|share| share.lane.is_blocked()) {
             return false;
         }
@@ -259,7 +262,7 @@ impl Pass<'_> {
 
     fn finish(self, bus: &Bus, end: usize, stamped: Option<OffsetDateTime>) -> Passed {
         let handlers = self.route().len();
-        let shared: usize = self.route().shares().iter().map(|share| share.places.len()).sum();
+        let shared = self.route().shared();
         if let Some(delivery) = self.on_stack.delivery() {
             let counts_here = |place: &usize| !self.apart.contains(place);
             let ran: Vec<usize> = (0..end).filter(counts_here).collect();

@@ -14,6 +14,8 @@ pub(crate) struct Route {
     waves: Box<[usize]>,
     /// What each shared lane runs of the last wave.
     shares: Box<[Share]>,
+    /// How many those are.
+    shared: usize,
     /// Whether a pass can take the event through all of it.
     passable: bool,
     filtered: bool,
@@ -38,6 +40,7 @@ impl Route {
             filtered: entries.iter().any(|entry| !entry.filters.is_empty()),
             passable: passable(&entries),
             shares: shares(&entries),
+            shared: entries.iter().filter(|entry| entry.shared.get().is_some()).count(),
             entries: entries.into(),
         }
     }
@@ -56,6 +59,11 @@ impl Route {
     /// last wave.
     pub(crate) fn is_passable(&self) -> bool {
         self.passable
+    }
+
+    /// How many of its handlers run on shared lanes.
+    pub(crate) fn shared(&self) -> usize {
+        self.shared
     }
 
     pub(crate) fn shares(&self) -> &[Share] {

@@ -39,8 +39,6 @@ pub(crate) struct SharedLane {
     state: Mutex<State>,
     /// Whether a pass has to go the long way: no room, or nobody to run.
     blocked: AtomicBool,
-    /// Shares that wait or run.
-    shares: AtomicUsize,
     work: Notify,
     room: Notify,
     /// The passes of this lane.
@@ -52,6 +50,8 @@ pub(crate) struct SharedLane {
 struct State {
     queue: VecDeque<Work>,
     bytes: usize,
+    /// Shares that wait or run.
+    shares: usize,
     /// Publishers that wait for room.
     waiting: usize,
     parked: bool,
@@ -101,7 +101,6 @@ impl SharedLane {
             workers,
             state: Mutex::default(),
             blocked: AtomicBool::new(false),
-            shares: AtomicUsize::new(0),
             work: Notify::new(),
             room: Notify::new(),
             stripe: bus.0.stripes.take(),
@@ -122,7 +121,7 @@ impl SharedLane {
     }
 
     pub(crate) fn shares(&self) -> usize {
-        self.shares.load(Ordering::SeqCst)
+        self.state.lock().shares
     }
 
     /// Queues the event for the handlers of this share; `false` when nobody runs them any more.
@@ -139,7 +138,7 @@ impl SharedLane {
         if state.over.is_some() {
             return false;
         }
-        self.shares.fetch_add(1, Ordering::SeqCst);
+        state.shares += 1;
         self.add(bus, &mut state, Work::Share(share));
         true
     }
@@ -250,9 +249,9 @@ impl SharedLane {
         self.blocked.store(true, Ordering::Relaxed);
         let left = std::mem::take(&mut state.queue);
         let shares = left.iter().filter(|work| matches!(work, Work::Share(_))).count();
+        state.shares -= shares;
         let bus = state.bus.take();
         drop(state);
-        self.shares.fetch_sub(shares, Ordering::SeqCst);
         self.work.notify_one();
         self.room.notify_waiters();
         if let Some(bus) = &bus {
@@ -288,6 +287,8 @@ impl Drop for Serving {
     /// Its runtime has ended, or it was closed.
     fn drop(&mut self) {
         drop(self.0.end(Skip::Stopped));
+        // What it had taken is gone with it.
+        self.0.state.lock().shares = 0;
     }
 }
 
@@ -297,6 +298,7 @@ impl Serving {
         let mut batch = VecDeque::with_capacity(BATCH);
         let mut timed = false;
         while let Some(bus) = lane.next(&mut batch).await {
+            let shares = batch.iter().filter(|work| matches!(work, Work::Share(_))).count();
             let started = Instant::now();
             // What panics outside of a handler, such as the drop of a payload, costs its event.
             while !batch.is_empty() {
@@ -305,6 +307,8 @@ impl Serving {
             }
             // A slow batch is a reason to look closer at the next one.
             timed = started.elapsed() > SLOW_TURN;
+            lane.state.lock().shares -= shares;
+            bus.gate().left();
             consume_budget().await;
         }
     }
@@ -331,21 +335,23 @@ impl SharedLane {
     }
 
     fn run_share(&self, bus: &Bus, share: Share, timed: bool) {
-        let _done = Done(&self.shares);
-        let Share { event, route, number, .. } = share;
-        let shared = route.route.clone();
-        let mut places = &*shared.shares()[number].places;
-        let here: Vec<usize>;
-        if bus.0.shared.has_moved() {
-            let moved = |place: &&usize| shared[**place].own_lane.get().is_some();
-            places.iter().filter(moved).for_each(|place| forward(bus, &event, &shared[*place]));
-            here = places.iter().filter(|place| !moved(place)).copied().collect();
-            places = &here;
-        }
+        let context = Context::on_lane(share.event, share.route);
+        let Some(on_stack) = context.stack() else { return };
+        let route = &on_stack.route.route;
+        let places = &*route.shares()[share.number].places;
         let timed = timed || self.stripe.counts.runs.get().is_multiple_of(TIMED_PASSES);
-        let context = Context::on_lane(event, route);
-        for place in Pass::run_share(bus, &context, &self.stripe.counts, places, timed) {
-            self.move_out(bus, &shared[place]);
+        let run = |places: &[usize]| {
+            for place in Pass::run_share(bus, &context, &self.stripe.counts, places, timed) {
+                self.move_out(bus, &route[place]);
+            }
+        };
+        if bus.0.shared.has_moved() {
+            let moved = |place: &usize| route[*place].own_lane.get().is_some();
+            let (moved, here): (Vec<usize>, Vec<usize>) = places.iter().partition(|it| moved(it));
+            moved.iter().for_each(|place| forward(bus, &on_stack.event, &route[*place]));
+            run(&here);
+        } else {
+            run(places);
         }
     }
 
@@ -391,15 +397,6 @@ fn forward(bus: &Bus, event: &Event, entry: &Arc<Entry>) {
         && delivery.not_run(0, reason)
     {
         bus.hand_over(delivery);
-    }
-}
-
-/// A share that is done when this is dropped.
-struct Done<'a>(&'a AtomicUsize);
-
-impl Drop for Done<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
