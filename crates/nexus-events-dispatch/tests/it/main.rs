@@ -13,6 +13,7 @@ mod layers;
 mod pattern_table;
 mod publish;
 mod reports;
+mod shared_lanes;
 mod shutdown;
 mod stress;
 mod unsubscribe;
