@@ -375,7 +375,7 @@ impl Delivery {
                 self.passed(place, pushed);
                 continue;
             } else if let Some(lane) = entry.lane.get() {
-                if self.lineage.waiting(entry.id) > 0 {
+                if lane.waits_itself(entry, &self.lineage) {
                     self.passed(place, Err(Skip::WaitsItself));
                     continue;
                 }
@@ -505,6 +505,10 @@ impl Delivery {
             let why = Text::from(format!("cancelled by {by}: {reason}"));
             for place in self.wave.end.load(Ordering::Relaxed)..self.route.len() {
                 let entry = &self.route[place];
+                if !self.is_open(place) {
+                    self.skip(place, Skip::Filtered);
+                    continue;
+                }
                 entry.counters.cancelled();
                 self.keep(place, || {
                     self.outcome(entry, OutcomeStatus::Cancelled).error(why.clone())

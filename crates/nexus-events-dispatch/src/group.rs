@@ -55,21 +55,31 @@ impl Entry {
         mode: Mode,
         options: &SubscriptionOptions,
     ) -> Result<()> {
-        let lane = self.lane.get().map(|lane| lane.options());
+        let refuse = |message| Err(Error::new(ErrorKind::InvalidOption, message));
+        let Some(lane) = self.lane.get() else { return Ok(()) };
+        let (has, wants) = (lane.options(), options.lane());
         let differs = [
             (self.pattern != *pattern, "pattern"),
             (self.filters != options.filters, "filters"),
             (self.priority != options.priority, "handler priority"),
             (self.mode != mode, "mode"),
-            (lane.is_some_and(|lane| *lane != options.lane()), "queue or key"),
+            (has.bounds.events != wants.bounds.events, "queue"),
+            (has.bounds.bytes != wants.bounds.bytes, "queue_bytes"),
+            (has.overload != wants.overload, "overload"),
+            (has.key != wants.key, "key; clones of the same options have the same"),
         ];
-        let Some((_, what)) = differs.into_iter().find(|(differs, _)| *differs) else {
-            return Ok(());
-        };
-        let message = format!(
-            "the group `{}` has another {what}; give all its consumers the same, or name another group",
-            self.name
-        );
-        Err(Error::new(ErrorKind::InvalidOption, message))
+        if let Some((_, what)) = differs.into_iter().find(|(differs, _)| *differs) {
+            return refuse(format!(
+                "the group `{}` has another {what}; give all its consumers the same, or name another group",
+                self.name
+            ));
+        }
+        if lane.is_stopped() {
+            return refuse(format!(
+                "the runtime of the group `{}` has ended; unsubscribe all its consumers first, or name another group",
+                self.name
+            ));
+        }
+        Ok(())
     }
 }

@@ -6,20 +6,24 @@ use std::time::Duration;
 
 use nexus_events_model::Event;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::task::AbortHandle;
 use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, timeout_at};
 
 use crate::delivery::{Delivery, Wait};
 use crate::entry::Entry;
+use crate::follow_up::Lineage;
 use crate::limits::{
     QUEUE_BYTES_DEFAULT, QUEUE_EVENTS_DEFAULT, QUEUE_LINE_EVENTS_MAX, QUEUE_WAIT_MAX,
 };
 use crate::queue::{Arrival, Bounds, Item, Overload, Pushed, Queue};
 use crate::runtime::{Job, Skip, contain, handle};
 use crate::subscription::Key;
-use crate::sync::{Arc, Mutex, OnceLock};
+use crate::sync::{Arc, Mutex};
+
+/// About thirty years: a clock can tell a time as far away as that.
+const QUEUE_WAIT_LONGEST: Duration = Duration::from_secs(30 * 365 * 86_400);
 
 /// How a lane queues and runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,16 +50,46 @@ struct State {
     members: Vec<Member>,
     /// Tasks that wait for an event.
     idle: usize,
-    /// Events whose publishers wait for room, in the order they came.
-    waiting: VecDeque<(Item<Job>, Arc<Ticket>)>,
+    /// Publishers that wait for room, in the order they came.
+    waiting: VecDeque<Waiter>,
+    /// The last number given to one of them.
+    last_waiter: u64,
     line: Line,
     /// Why nobody empties it any more.
     over: Option<Skip>,
+    /// Whether tasks were ended where they wait.
+    aborted: bool,
+}
+
+impl State {
+    /// Queues what waits for room as long as there is some. Whoever makes room does this, so that
+    /// a publisher keeps its turn however late its task runs. Whether it queued anything.
+    fn let_in(&mut self) -> bool {
+        let before = self.waiting.len();
+        while let Some(first) = self.waiting.front()
+            && self.queue.has_room(first.item.bytes)
+            && let Some(Waiter { item, said, .. }) = self.waiting.pop_front()
+        {
+            // There is room, so nothing gives way.
+            let _ = self.queue.push(item, Instant::now());
+            let _ = said.send(Ok(()));
+        }
+        self.waiting.len() < before
+    }
+}
+
+/// An event whose publisher waits for room.
+struct Waiter {
+    number: u64,
+    item: Item<Job>,
+    said: oneshot::Sender<Result<(), Skip>>,
 }
 
 /// A handler that takes events from the lane.
 struct Member {
     entry: Arc<Entry>,
+    /// How many tasks it has, or is about to have.
+    started: usize,
     tasks: Vec<AbortHandle>,
 }
 
@@ -89,8 +123,10 @@ impl Lane {
             members: Vec::new(),
             idle: 0,
             waiting: VecDeque::new(),
+            last_waiter: 0,
             line: Line::default(),
             over: None,
+            aborted: false,
         };
         let (work, freed) = (Notify::new(), Notify::new());
         Arc::new(Self { options, runtime, workers, state: Mutex::new(state), work, freed })
@@ -103,17 +139,52 @@ impl Lane {
     /// Lets a handler take events from here.
     pub(crate) fn join(self: &Arc<Self>, entry: &Arc<Entry>) {
         let mut state = self.state.lock();
-        state.members.push(Member { entry: entry.clone(), tasks: Vec::new() });
-        self.add_task(&mut state);
+        // The last consumer of a group has just left, and the group was not removed yet.
+        state.over.take_if(|reason| *reason == Skip::Unsubscribed);
+        state.members.push(Member { entry: entry.clone(), started: 0, tasks: Vec::new() });
+        let more = self.one_more(&mut state);
+        drop(state);
+        self.start(more);
     }
 
-    /// Starts one more task, of the member with the fewest, if one may have more.
-    fn add_task(self: &Arc<Self>, state: &mut State) {
+    /// Whether the runtime of its tasks has ended.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.state.lock().over == Some(Skip::Stopped)
+    }
+
+    /// Sees to it that somebody takes what may run; what comes back is to be started.
+    fn wake(self: &Arc<Self>, state: &mut State) -> Option<Serving> {
+        if !state.queue.is_runnable() {
+            return None;
+        }
+        if state.idle > 0 {
+            self.work.notify_one();
+            return None;
+        }
+        self.one_more(state)
+    }
+
+    /// One more task, of the member with the fewest, if one may have more.
+    fn one_more(self: &Arc<Self>, state: &mut State) -> Option<Serving> {
         let members = state.members.iter_mut();
-        let may = members.filter(|member| member.tasks.len() < member.entry.concurrency);
-        if let Some(member) = may.min_by_key(|member| member.tasks.len()) {
-            let serving = Serving { lane: self.clone(), entry: member.entry.clone() };
-            member.tasks.push(self.runtime.spawn(serving.work()).abort_handle());
+        let may = members.filter(|member| member.started < member.entry.concurrency);
+        let member = may.min_by_key(|member| member.started)?;
+        member.started += 1;
+        Some(Serving { lane: self.clone(), entry: member.entry.clone() })
+    }
+
+    /// Starts a task. Not under the lock: a runtime that ends drops it at once, which ends the
+    /// handler.
+    fn start(&self, serving: Option<Serving>) {
+        let Some(serving) = serving else { return };
+        let id = serving.entry.id;
+        let task = self.runtime.spawn(serving.work()).abort_handle();
+        let mut state = self.state.lock();
+        if let Some(member) = state.members.iter_mut().find(|member| member.entry.id == id) {
+            member.tasks.push(task);
+        } else if state.aborted {
+            drop(state);
+            task.abort();
         }
     }
 
@@ -131,14 +202,18 @@ impl Lane {
         };
         let member = state.members.swap_remove(at);
         let mut left = Vec::new();
+        let mut waiting = VecDeque::new();
         if state.members.is_empty() {
             state.over = Some(reason);
+            waiting = std::mem::take(&mut state.waiting);
             left.extend(state.queue.drain().into_iter().map(|item| item.value));
             left.extend(state.line.jobs.drain(..).map(|(job, _)| job));
-            state.waiting.drain(..).for_each(|(_, ticket)| ticket.settle(Err(reason)));
         }
         drop(state);
         drop(member);
+        for waiter in waiting {
+            let _ = waiter.said.send(Err(reason));
+        }
         match reason {
             // Nobody is left who could drive them on.
             Skip::Stopped => drop(left),
@@ -149,7 +224,8 @@ impl Lane {
     /// Ends the tasks of a handler where they wait, and the handler with them. What waits for the
     /// last one is lost.
     pub(crate) fn abort(&self, entry: &Entry) {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
+        state.aborted = true;
         let own = state.members.iter().filter(|member| member.entry.id == entry.id);
         let tasks: Vec<AbortHandle> = own.flat_map(|member| member.tasks.clone()).collect();
         drop(state);
@@ -171,9 +247,20 @@ impl Lane {
         self.state.lock().queue.bytes()
     }
 
+    /// Whether everybody who could take an event of this lineage waits for its report.
+    pub(crate) fn waits_itself(&self, entry: &Entry, lineage: &Lineage) -> bool {
+        if lineage.waits() == 0 {
+            return false;
+        }
+        let waits = |entry: &Entry| lineage.waiting(entry.id) >= entry.concurrency;
+        let state = self.state.lock();
+        lineage.waiting(entry.id) > 0 || state.members.iter().all(|member| waits(&member.entry))
+    }
+
     /// Queues an event.
     pub(crate) async fn push(self: &Arc<Self>, job: Job, wait: Wait) -> Handed {
-        if wait == Wait::Apart && !self.state.lock().line.jobs.is_empty() {
+        // Who moves the line on may have the last of it in hand.
+        if wait == Wait::Apart && self.state.lock().line.moving {
             return self.stand_in_line(job);
         }
         let item = match self.try_push(self.item(job)) {
@@ -184,7 +271,7 @@ impl Lane {
             Wait::Never => Handed::Settled(Err(Skip::QueueFull)),
             Wait::Apart => self.stand_in_line(item.value),
             Wait::Here => {
-                let until = Instant::now() + self.patience();
+                let until = self.until();
                 Handed::Settled(self.push_until(item, until).await)
             }
         }
@@ -197,30 +284,35 @@ impl Lane {
 
     /// Whether there is room for an event, waited for where that may be.
     pub(crate) async fn has_room(&self, wait: Wait, event: &Event) -> bool {
-        let bytes = event.size();
-        let until = Instant::now() + self.patience();
+        let (bytes, until) = (event.size(), self.until());
         loop {
             let mut freed = pin!(self.freed.notified());
             freed.as_mut().enable();
             if self.state.lock().queue.has_room(bytes) {
                 return true;
             }
+            if wait != Wait::Here {
+                return false;
+            }
             let told = {
                 let _runtime = self.runtime.enter();
                 timeout_at(until, freed)
             };
-            if wait != Wait::Here || told.await.is_err() {
+            // A timer panics when its runtime ends, which is not the publisher's.
+            let told = contain(Box::pin(told)).await.map_err(std::mem::forget);
+            if !matches!(told, Ok(Ok(()))) {
                 return false;
             }
         }
     }
 
-    /// How long an event waits for room.
-    fn patience(&self) -> Duration {
-        match self.options.overload {
+    /// Until when an event that comes now waits for room.
+    fn until(&self) -> Instant {
+        let patience = match self.options.overload {
             Overload::Block { timeout } => timeout,
             _ => QUEUE_WAIT_MAX,
-        }
+        };
+        Instant::now() + patience.min(QUEUE_WAIT_LONGEST)
     }
 
     fn item(&self, job: Job) -> Item<Job> {
@@ -240,8 +332,9 @@ impl Lane {
             return Err(item);
         }
         let pushed = state.queue.push(item, Instant::now());
-        self.call_for_work(&mut state);
+        let more = self.wake(&mut state);
         drop(state);
+        self.start(more);
         match pushed {
             Pushed::Queued => Ok(Ok(())),
             Pushed::Full(item) => Err(item),
@@ -254,51 +347,21 @@ impl Lane {
         }
     }
 
-    /// Sees to it that somebody takes what may run.
-    fn call_for_work(self: &Arc<Self>, state: &mut State) {
-        if state.queue.is_runnable() {
-            if state.idle > 0 {
-                self.work.notify_one();
-            } else {
-                self.add_task(state);
-            }
-        }
-    }
-
-    /// Waits for room, behind those who came before.
     async fn push_until(self: &Arc<Self>, item: Item<Job>, until: Instant) -> Result<(), Skip> {
-        let (delivery, place) = (item.value.delivery.clone(), item.value.place);
-        let ticket = Arc::new(Ticket::default());
-        {
-            let mut state = self.state.lock();
-            if let Some(reason) = state.over {
-                return Err(reason);
-            }
-            state.waiting.push_back((item, ticket.clone()));
-            self.let_in(&mut state);
-        }
-        let waiting = Waiting { lane: self, ticket, delivery, place };
-        let told = {
+        let mut waiting = Waiting::begin(self, item);
+        let in_time = {
             let _runtime = self.runtime.enter();
-            timeout_at(until, waiting.ticket.told.notified())
+            timeout_at(until, &mut waiting.said)
         };
-        // Whether it was told in time or just after, the ticket says.
-        let _ = told.await;
-        waiting.end()
-    }
-
-    /// Queues events that wait, as far as there is room.
-    fn let_in(self: &Arc<Self>, state: &mut State) {
-        while let Some((item, _)) = state.waiting.front()
-            && state.queue.has_room(item.bytes)
-            && let Some((item, ticket)) = state.waiting.pop_front()
-        {
-            match state.queue.push(item, Instant::now()) {
-                Pushed::Refused(_, reason) => ticket.settle(Err(Skip::from(reason))),
-                _ => ticket.settle(Ok(())),
+        // A timer panics when its runtime ends, which is not the publisher's.
+        match contain(Box::pin(in_time)).await {
+            Ok(Ok(said)) => waiting.settle(said.unwrap_or(Err(Skip::Stopped))),
+            Ok(Err(_)) => waiting.give_up().unwrap_or(Err(Skip::QueueFull)),
+            Err(panic) => {
+                std::mem::forget(panic);
+                waiting.give_up().unwrap_or(Err(Skip::Stopped))
             }
         }
-        self.call_for_work(state);
     }
 
     fn stand_in_line(self: &Arc<Self>, job: Job) -> Handed {
@@ -309,7 +372,7 @@ impl Lane {
         if state.line.jobs.len() >= QUEUE_LINE_EVENTS_MAX {
             return Handed::Settled(Err(Skip::QueueFull));
         }
-        let until = Instant::now() + self.patience();
+        let until = self.until();
         state.line.jobs.push_back((job, until));
         if !std::mem::replace(&mut state.line.moving, true) {
             self.runtime.spawn(self.clone().move_on());
@@ -327,11 +390,17 @@ impl Lane {
                 next
             };
             let Some((job, until)) = next else { return };
-            let (delivery, place) = (job.delivery.clone(), job.place);
-            let pushed = self.push_until(self.item(job), until).await;
-            delivery.passed(place, pushed);
-            Delivery::drive_one(delivery, Wait::Apart).await;
+            // What panics outside of a handler costs its event, and not those behind it.
+            let moved = contain(Box::pin(self.move_one(job, until))).await;
+            moved.unwrap_or_else(std::mem::forget);
         }
+    }
+
+    async fn move_one(self: &Arc<Self>, job: Job, until: Instant) {
+        let (delivery, place) = (job.delivery.clone(), job.place);
+        let pushed = self.push_until(self.item(job), until).await;
+        delivery.passed(place, pushed);
+        Delivery::drive_one(delivery, Wait::Apart).await;
     }
 
     /// The next event for this handler, or `None` when it has ended.
@@ -361,30 +430,11 @@ impl Lane {
             return Some(None);
         }
         let (job, arrival) = state.queue.take(Instant::now)?;
-        if state.waiting.is_empty() {
-            if state.idle > 0 && state.queue.is_runnable() {
-                self.work.notify_one();
-            }
-        } else {
-            self.let_in(&mut state);
-        }
+        let more = if state.let_in() || state.idle > 0 { self.wake(&mut state) } else { None };
         drop(state);
+        self.start(more);
         self.freed.notify_waiters();
         Some(Some(Taken { job, held: Held { lane: self.clone(), arrival: Some(arrival) } }))
-    }
-}
-
-/// What became of an event that waits for room.
-#[derive(Default)]
-struct Ticket {
-    told: Notify,
-    result: OnceLock<Result<(), Skip>>,
-}
-
-impl Ticket {
-    fn settle(&self, result: Result<(), Skip>) {
-        let _ = self.result.set(result);
-        self.told.notify_one();
     }
 }
 
@@ -416,7 +466,9 @@ impl Held {
             return Some(job);
         }
         state.queue.put_back(job, arrival);
-        self.lane.work.notify_one();
+        let more = self.lane.wake(&mut state);
+        drop(state);
+        self.lane.start(more);
         None
     }
 }
@@ -426,9 +478,10 @@ impl Drop for Held {
         if let Some(arrival) = self.arrival.take() {
             let mut state = self.lane.state.lock();
             state.queue.done(arrival);
-            if state.idle > 0 && state.queue.is_runnable() {
-                self.lane.work.notify_one();
-            }
+            // The tasks there are may all be busy for long.
+            let more = self.lane.wake(&mut state);
+            drop(state);
+            self.lane.start(more);
         }
     }
 }
@@ -442,39 +495,64 @@ impl Drop for Idle<'_> {
     }
 }
 
-/// A publisher that waits for room.
+/// A publisher that waits for room, until dropped.
 struct Waiting<'a> {
     lane: &'a Arc<Lane>,
-    ticket: Arc<Ticket>,
+    number: u64,
     delivery: Arc<Delivery>,
     place: usize,
+    said: oneshot::Receiver<Result<(), Skip>>,
+    settled: bool,
 }
 
-impl Waiting<'_> {
-    /// Waits no longer; says whether the event is queued.
-    fn end(self) -> Result<(), Skip> {
-        self.leave().unwrap_or(Err(Skip::QueueFull))
+impl<'a> Waiting<'a> {
+    /// Waits after the others who do; what there is room for by now does not wait.
+    fn begin(lane: &'a Arc<Lane>, item: Item<Job>) -> Self {
+        let (delivery, place) = (item.value.delivery.clone(), item.value.place);
+        let (sender, said) = oneshot::channel();
+        let mut state = lane.state.lock();
+        state.last_waiter += 1;
+        let number = state.last_waiter;
+        let mut more = None;
+        if let Some(reason) = state.over {
+            let _ = sender.send(Err(reason));
+        } else {
+            state.waiting.push_back(Waiter { number, item, said: sender });
+            state.let_in();
+            more = lane.wake(&mut state);
+        }
+        drop(state);
+        lane.start(more);
+        Self { lane, number, delivery, place, said, settled: false }
     }
 
-    /// What became of the event; takes it out when it still waits.
-    fn leave(&self) -> Option<Result<(), Skip>> {
-        let mut state = self.lane.state.lock();
-        let result = self.ticket.result.get().copied();
-        if result.is_none() {
-            state.waiting.retain(|(_, ticket)| !Arc::ptr_eq(ticket, &self.ticket));
-            // Those behind it may need less room.
-            self.lane.let_in(&mut state);
-            let _ = self.ticket.result.set(Err(Skip::QueueFull));
+    fn settle(&mut self, said: Result<(), Skip>) -> Result<(), Skip> {
+        self.settled = true;
+        said
+    }
+
+    /// Waits no more; what was said before that.
+    fn give_up(&mut self) -> Option<Result<(), Skip>> {
+        if std::mem::replace(&mut self.settled, true) {
+            return None;
         }
-        result
+        let mut state = self.lane.state.lock();
+        let at = state.waiting.iter().position(|waiter| waiter.number == self.number);
+        let left = at.and_then(|at| state.waiting.remove(at));
+        // Those behind it may be smaller.
+        let more = if state.let_in() { self.lane.wake(&mut state) } else { None };
+        drop(state);
+        self.lane.start(more);
+        drop(left);
+        self.said.try_recv().ok()
     }
 }
 
 impl Drop for Waiting<'_> {
-    /// The publish was dropped, or has ended.
+    /// The publisher has gone. Its delivery goes on, and must not queue the event again.
     fn drop(&mut self) {
-        if self.leave() == Some(Ok(())) {
-            self.delivery.passed(self.place, Ok(()));
+        if let Some(said) = self.give_up() {
+            self.delivery.passed(self.place, said);
         }
     }
 }
@@ -498,7 +576,7 @@ impl Serving {
         while let Some(taken) = self.lane.next(&self.entry).await {
             let Taken { job, held } = taken;
             handle(&self.entry, job, Some(held), &self.lane.workers).await;
-            // Handlers that never wait must not keep other tasks from their turn.
+            // A queue that is never empty must not keep other tasks from running.
             consume_budget().await;
         }
     }

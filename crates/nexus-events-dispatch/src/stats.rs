@@ -299,7 +299,7 @@ pub struct HandlerStats {
     pub error_count: u64,
     /// How often it panicked.
     pub panic_count: u64,
-    /// Events its filter refused.
+    /// Events its filter refused; those of its group, as the next three.
     pub filtered_count: u64,
     /// Events that a higher handler cancelled.
     pub cancelled_count: u64,
@@ -330,7 +330,7 @@ impl HandlerStats {
     fn of(entry: &Arc<Entry>, passes: u64, last: i64) -> Self {
         let counters = &entry.counters;
         let (lane, shared) = (entry.lane.get().or(entry.own_lane.get()), entry.shared.get());
-        // What a queue drops, the whole group loses.
+        // What does not reach a queue, or is dropped there, the whole group does not get.
         let losses = &entry.group.get().unwrap_or(entry).counters;
         Self {
             handler_id: entry.name.to_string(),
@@ -339,8 +339,8 @@ impl HandlerStats {
             execution_count: counters.executions.get().wrapping_add(passes),
             error_count: counters.errors.get(),
             panic_count: counters.panics.get(),
-            filtered_count: counters.filtered.get(),
-            cancelled_count: counters.cancelled.get(),
+            filtered_count: losses.filtered.get(),
+            cancelled_count: losses.cancelled.get(),
             retry_count: counters.retries.get(),
             rejected_count: losses.rejected.get(),
             dropped: losses.dropped(),

@@ -85,4 +85,6 @@ struct Readme;
 #[doc = include_str!("../../../docs/guide/handlers.md")]
 #[doc = include_str!("../../../docs/guide/retries.md")]
 #[doc = include_str!("../../../docs/guide/dead-letters.md")]
+#[doc = include_str!("../../../docs/guide/delivery.md")]
+#[doc = include_str!("../../../docs/guide/consumer-groups.md")]
 struct Guide;

@@ -2,17 +2,23 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod delivery;
 mod extract;
 mod filter_index;
 mod follow_ups;
+mod groups;
 mod history;
 mod hostile;
 mod index;
+mod keys;
 mod lanes;
 mod layers;
+mod overload;
 mod pattern_table;
+mod priorities;
 mod publish;
 mod reports;
+mod scenarios;
 mod shared_lanes;
 mod shutdown;
 mod stress;
