@@ -239,6 +239,7 @@ impl Bus {
     pub fn stats(&self) -> BusStats {
         BusStats {
             events: self.event_stats(),
+            publish: self.publish_latency(),
             handlers: self.handler_stats(),
             history_size: self.0.history.len(),
             history_max: self.0.history_max,
@@ -293,7 +294,6 @@ impl Bus {
     }
 
     pub(crate) fn record(&self, event: &Event) {
-        self.0.counters.published();
         self.0.history.push(event);
     }
 

@@ -19,6 +19,7 @@ use crate::publish::Receipt;
 use crate::runtime::{Job, Worker};
 use crate::stripe::ThreadRoute;
 use crate::sync::{Arc, AtomicUsize, OnceLock, Ordering};
+use crate::trace;
 
 scoped_thread_local! {
     /// The handler that runs on this thread right now, for calls made on a plain [`Bus`].
@@ -73,6 +74,10 @@ impl OnStack {
         self.delivery.get()
     }
 
+    pub(crate) fn is_on_lane(&self) -> bool {
+        self.on_lane
+    }
+
     #[cold]
     fn track(&self) -> Arc<Delivery> {
         let outer = self.outer.as_deref().cloned();
@@ -114,6 +119,7 @@ impl fmt::Debug for Retry {
 
 impl Context {
     /// For the handlers of a pass, one after the other.
+    #[inline]
     pub(crate) fn on_stack(event: Event, route: Arc<ThreadRoute>) -> Self {
         let outer = Self::innermost().map(Box::new);
         let delivery = OnceLock::new();
@@ -251,8 +257,8 @@ impl Context {
     /// shows it; [`ErrorKind::Overloaded`](crate::ErrorKind::Overloaded) when 65,536 follow-ups
     /// wait; [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a malformed event.
     pub fn publish(&self, event: impl IntoEvent) -> Result<Receipt> {
-        let event = self.bus().stamp(event)?;
-        self.follow_up(event)
+        let event = self.bus().stamp(event).map_err(trace::refused)?;
+        self.follow_up(event).map_err(trace::refused)
     }
 
     /// Publishes an event on behalf of this handler and waits for its report. It is dispatched
@@ -262,8 +268,9 @@ impl Context {
     /// # Errors
     /// As [`publish`](Self::publish).
     pub async fn publish_and_wait(&self, event: impl IntoEvent) -> Result<PublishReport> {
-        let event = self.bus().stamp(event)?;
-        Entrance::new(self.bus(), Wait::Here).report(Some(self), event).await
+        let event = self.bus().stamp(event).map_err(trace::refused)?;
+        let entrance = Entrance::new(self.bus(), Wait::Here);
+        entrance.report(Some(self), event).await.map_err(trace::refused)
     }
 
     /// The same for code that occupies another worker, or none.

@@ -6,8 +6,9 @@
 
 use std::collections::VecDeque;
 
-use nexus_events_model::{Event, HandlerOutcome, OutcomeStatus, PublishReport, Text};
+use nexus_events_model::{Event, HandlerOutcome, Metadata, OutcomeStatus, PublishReport, Text};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::bus::Bus;
 use crate::context::Context;
@@ -22,6 +23,7 @@ use crate::runtime::{Ended, Job, Skip, run_inline};
 use crate::shutdown::Admission;
 use crate::stripe::ThreadRoute;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, OnceLock, Ordering};
+use crate::trace::{self, PublishSpan};
 
 pub(crate) struct Delivery {
     pub(crate) bus: Bus,
@@ -29,6 +31,10 @@ pub(crate) struct Delivery {
     pub(crate) lineage: Lineage,
     /// The handler of another bus that published this on its own stack.
     pub(crate) outer: Option<Context>,
+    /// Its span, for those of its handlers.
+    pub(crate) span: PublishSpan,
+    /// When it was published, if it is timed.
+    begun: Option<Instant>,
     route: Arc<Route>,
     /// Places in the route whose filter refuses the event, in order.
     refused: Vec<usize>,
@@ -110,10 +116,11 @@ impl Delivery {
         admission: Admission,
         sender: Option<oneshot::Sender<PublishReport>>,
     ) -> Arc<Self> {
+        let begun = admission.bus().counters().published();
         let report = sender.map(|sender| Report::new(route.len(), sender));
         let mut delivery =
             Self::blank(admission.bus().clone(), event, route, Some(admission), report);
-        (delivery.lineage, delivery.outer) = (lineage, outer);
+        (delivery.lineage, delivery.outer, delivery.begun) = (lineage, outer, begun);
         Arc::new(delivery)
     }
 
@@ -159,6 +166,8 @@ impl Delivery {
         let refused = route.iter().enumerate().filter_map(refuses).collect();
         Self {
             bus,
+            span: PublishSpan::of(&event),
+            begun: None,
             event,
             lineage: Lineage::default(),
             outer: None,
@@ -205,7 +214,6 @@ impl Delivery {
         sender: oneshot::Sender<PublishReport>,
     ) -> Result<Arc<Self>> {
         let admission = Admission::first(bus)?;
-        bus.counters().published();
         let route = Arc::new(Route::new(vec![entry]));
         Ok(Self::along(route, event, Lineage::default(), None, admission, Some(sender)))
     }
@@ -265,9 +273,11 @@ impl Delivery {
         }
     }
 
-    /// The event with the conversation and the cause filled in.
+    /// The event with the conversation, the cause and the trace filled in.
     fn adopt(&self, event: Event) -> Result<Event> {
         if event.causation_id().is_some()
+            && (event.metadata().get(Metadata::TRACEPARENT).is_some()
+                || self.event.metadata().get(Metadata::TRACEPARENT).is_none())
             && (event.correlation_id().is_some() || self.event.correlation_id().is_none())
         {
             return Ok(event);
@@ -445,6 +455,7 @@ impl Delivery {
     ) {
         if let Some(outcome) = ended.go_on(self, place, entry, held) {
             self.count(entry, &outcome);
+            trace::done(&self.event, entry, &outcome);
             self.keep(place, || outcome);
         }
     }
@@ -453,12 +464,14 @@ impl Delivery {
     pub(crate) fn retrying(&self, first: &HandlerOutcome, entry: &Entry) {
         self.open.fetch_add(1, Ordering::Relaxed);
         self.count(entry, first);
+        trace::retrying(&self.event, entry, first);
     }
 
     /// The handler at this place has tried for the last time.
     pub(crate) fn retried(&self, place: usize, entry: &Entry, last: HandlerOutcome) {
         entry.counters.ended(&last);
         self.bus.counters().ran(&last);
+        trace::done(&self.event, entry, &last);
         self.keep(place, || last);
         self.close();
     }
@@ -483,6 +496,7 @@ impl Delivery {
         let entry = &self.route[place];
         if reason.is_rejection() {
             self.rejected.fetch_add(1, Ordering::Relaxed);
+            trace::dropped(&self.event, entry, reason);
         }
         self.bus.counters().skipped(reason);
         entry.counters.skipped(reason);
@@ -530,6 +544,9 @@ impl Delivery {
             return;
         }
         self.finished.store(true, Ordering::Relaxed);
+        if let Some(begun) = self.begun {
+            self.bus.counters().timed(begun.elapsed());
+        }
         if self.counted {
             self.bus.counters().concluded(self.fate());
         } else if self.is_cancelled() {

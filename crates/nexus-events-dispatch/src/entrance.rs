@@ -16,6 +16,7 @@ use crate::pass::{Passed, pass};
 use crate::publish::Receipt;
 use crate::shutdown::Admission;
 use crate::sync::{Arc, Mutex};
+use crate::trace;
 
 /// What comes of an event at the door.
 pub(crate) enum Entering {
@@ -150,7 +151,7 @@ impl Context {
         let runtime = self.bus().runtime().ok_or_else(Error::would_wait)?;
         let admission = Admission::follow_up(self.bus())?;
         runtime.spawn(async move {
-            if entering.await.is_err() {
+            if entering.await.map_err(trace::refused).is_err() {
                 admission.bus().counters().refused();
             }
         });

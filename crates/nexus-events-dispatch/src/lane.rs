@@ -434,13 +434,16 @@ impl Lane {
         drop(state);
         self.start(more);
         self.freed.notify_waiters();
-        Some(Some(Taken { job, held: Held { lane: self.clone(), arrival: Some(arrival) } }))
+        let since = arrival.since();
+        Some(Some(Taken { job, since, held: Held { lane: self.clone(), arrival: Some(arrival) } }))
     }
 }
 
 /// An event taken from the queue.
 pub(crate) struct Taken {
     pub(crate) job: Job,
+    /// When it was queued.
+    pub(crate) since: Instant,
     pub(crate) held: Held,
 }
 
@@ -574,8 +577,8 @@ impl Serving {
 
     async fn serve(&self) {
         while let Some(taken) = self.lane.next(&self.entry).await {
-            let Taken { job, held } = taken;
-            handle(&self.entry, job, Some(held), &self.lane.workers).await;
+            let Taken { job, since, held } = taken;
+            handle(&self.entry, job, Some(held), since, &self.lane.workers).await;
             // A queue that is never empty must not keep other tasks from running.
             consume_budget().await;
         }

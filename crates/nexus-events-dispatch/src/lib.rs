@@ -116,6 +116,7 @@ mod stats;
 mod stripe;
 mod subscription;
 mod sync;
+mod trace;
 
 pub use crate::bus::{Bus, BusBuilder};
 pub use crate::clock::{Clock, ManualClock, SystemClock};
@@ -133,5 +134,5 @@ pub use crate::layer::{Layer, NewSubscription, Next, Published};
 pub use crate::publish::Receipt;
 pub use crate::queue::Overload;
 pub use crate::shutdown::ShutdownReport;
-pub use crate::stats::{BusStats, EventStats, HandlerStats};
+pub use crate::stats::{BusStats, EventStats, HandlerStats, Latency};
 pub use crate::subscription::{HandlerPriority, Subscription, SubscriptionOptions};

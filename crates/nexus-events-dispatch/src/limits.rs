@@ -52,9 +52,23 @@ pub const NESTED_WAIT_MAX: Duration = Duration::from_secs(30);
 /// Event types whose matching subscriptions are remembered; others are looked up anew.
 pub const ROUTES_CACHED_MAX: usize = 4_096;
 
-/// One in this many events that pass on a publisher's stack has its handlers timed; events on
-/// tasks, and those whose report is asked for, are all timed.
+/// One in this many events is timed from its publish to the end of its last handler. Of those
+/// that pass on a publisher's stack these are also the ones whose handlers are timed; handlers on
+/// tasks, and those whose report is asked for, are timed each time.
 pub const TIMED_PASSES: u64 = 64;
+
+/// How long a synchronous handler that is queued may hold up its task; one that takes longer is
+/// counted and warned about.
+pub const SLOW_HANDLER: Duration = Duration::from_millis(100);
+
+/// How often one slow handler is warned about at most.
+pub const SLOW_HANDLER_WARNING_EVERY: Duration = Duration::from_secs(60);
+
+/// Handlers that have series of their own in [`BusStats::to_prometheus`]; those of the others are
+/// summed up.
+///
+/// [`BusStats::to_prometheus`]: crate::BusStats::to_prometheus
+pub const METRIC_HANDLERS_MAX: usize = 200;
 
 /// Event types for which a [`PatternTable`](crate::PatternTable) remembers what matches.
 pub const MATCHES_CACHED_MAX: usize = 4_096;

@@ -8,7 +8,7 @@
 use std::any::Any;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nexus_events_model::{Event, OutcomeStatus};
 use time::OffsetDateTime;
@@ -20,12 +20,13 @@ use crate::entry::Entry;
 use crate::error::{Error, Result};
 use crate::handler::HandlerError;
 use crate::here;
-use crate::limits::{SLOW_TURN, TIMED_PASSES};
+use crate::limits::{SLOW_HANDLER, SLOW_TURN, TIMED_PASSES};
 use crate::publish::Receipt;
 use crate::route::Route;
 use crate::runtime::{Skip, Turn};
 use crate::stripe::PassCounts;
 use crate::sync::{Arc, Ordering};
+use crate::trace;
 
 /// How far an event came.
 pub(crate) enum Passed {
@@ -39,7 +40,7 @@ pub(crate) enum Passed {
 pub(crate) fn pass(bus: &Bus, event: Event, stamped: Option<OffsetDateTime>) -> Result<Passed> {
     let long_way = |event| Ok(Passed::Left(Delivery::first(bus, event, None)?));
     let route = match here::route(&bus.0, event.event_type()) {
-        Some(route) if route.route.is_passable() => route,
+        Some(route) if route.route.is_passable() && !trace::has_spans() => route,
         _ => return long_way(event),
     };
     let context = Context::on_stack(event, route);
@@ -86,6 +87,22 @@ impl Pass<'_> {
     fn run(&mut self) -> usize {
         let timed = self.counts.published.get().is_multiple_of(TIMED_PASSES);
         self.counts.published.add(1);
+        if timed { self.run_timed() } else { self.run_waves::<false>() }
+    }
+
+    /// The same for a pass that is timed.
+    #[cold]
+    fn run_timed(&mut self) -> usize {
+        let begun = Instant::now();
+        let end = self.run_waves::<true>();
+        if self.on_stack.delivery().is_none() {
+            self.bus.counters().timed(begun.elapsed());
+        }
+        end
+    }
+
+    #[inline]
+    fn run_waves<const TIMED: bool>(&mut self) -> usize {
         let mut at = 0;
         while let Some(end) = self.route().wave_end(at) {
             if end == self.route().len() && !self.hand_out() {
@@ -93,7 +110,7 @@ impl Pass<'_> {
                 self.context.delivery();
                 break;
             }
-            self.run_wave(at..end, timed);
+            self.run_wave::<TIMED>(at..end);
             at = end;
             if self.on_stack.delivery().is_some() {
                 break;
@@ -158,9 +175,11 @@ impl Pass<'_> {
     /// The handler that ran last panicked.
     #[cold]
     fn panicked(&self, panic: Box<dyn Any + Send>) {
+        let entry = &self.route()[self.context.place()];
+        trace::panicked(&self.on_stack.event, entry, &*panic);
         // Dropping it might panic again.
         std::mem::forget(panic);
-        self.count_failure(&self.route()[self.context.place()], OutcomeStatus::Panicked);
+        self.count_failure(entry, OutcomeStatus::Panicked);
     }
 
     fn finish_share(&self, places: &[usize]) {
@@ -173,13 +192,10 @@ impl Pass<'_> {
         }
     }
 
-    fn run_wave(&mut self, mut wave: Range<usize>, timed: bool) {
+    fn run_wave<const TIMED: bool>(&mut self, mut wave: Range<usize>) {
         while !wave.is_empty() {
             let rest = wave.clone();
-            let run = AssertUnwindSafe(|| match timed {
-                true => self.run_handlers::<true>(rest),
-                false => self.run_handlers::<false>(rest),
-            });
+            let run = AssertUnwindSafe(|| self.run_handlers::<TIMED>(rest));
             let Err(panic) = catch_unwind(run) else { return };
             self.panicked(panic);
             wave.start = self.context.place() + 1;
@@ -213,8 +229,17 @@ impl Pass<'_> {
             let took = started.elapsed();
             entry.counters.timed(took);
             if took > SLOW_TURN {
-                self.slow.push(place);
+                self.slow(place, entry, took);
             }
+        }
+    }
+
+    #[cold]
+    fn slow(&mut self, place: usize, entry: &Entry, took: Duration) {
+        self.slow.push(place);
+        let holds_up = self.on_stack.is_on_lane() && took > SLOW_HANDLER;
+        if holds_up && entry.counters.was_slow(tokio::time::Instant::now()) {
+            trace::slow(entry, took);
         }
     }
 
@@ -249,6 +274,7 @@ impl Pass<'_> {
             let ended = turn.end(Ok(Err(error.with_retries(retries))));
             delivery.end(place, entry, ended, None);
         } else {
+            trace::failed(&self.on_stack.event, &self.route()[place], status, &error);
             // Its drop may panic, which then counts instead.
             drop(error);
             self.count_failure(&self.route()[place], status);

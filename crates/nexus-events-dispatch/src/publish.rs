@@ -8,6 +8,7 @@ use crate::context::Context;
 use crate::delivery::{Delivery, Wait};
 use crate::entrance::{Entering, Entrance, now};
 use crate::error::{Error, Result};
+use crate::trace;
 
 /// Proof that an event was accepted.
 ///
@@ -72,13 +73,15 @@ impl Bus {
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) after [`shutdown`](Self::shutdown); inside
     /// a handler also those of [`Context::publish`].
     pub async fn publish(&self, event: impl IntoEvent) -> Result<Receipt> {
-        match self.come_in(event)? {
+        match self.come_in(event).map_err(trace::refused)? {
             Entering::In(receipt) => Ok(receipt),
             Entering::Driven(delivery) => {
                 Delivery::drive(delivery.clone(), Wait::Here).await;
                 Ok(delivery.receipt())
             }
-            Entering::Layered(event) => Entrance::new(self, Wait::Here).enter(event).await,
+            Entering::Layered(event) => {
+                Entrance::new(self, Wait::Here).enter(event).await.map_err(trace::refused)
+            }
         }
     }
 
@@ -89,7 +92,7 @@ impl Bus {
     /// As [`publish`](Self::publish), and [`ErrorKind::WouldWait`](crate::ErrorKind::WouldWait)
     /// when a layer of the bus has to wait.
     pub fn try_publish(&self, event: impl IntoEvent) -> Result<Receipt> {
-        match self.come_in(event)? {
+        match self.come_in(event).map_err(trace::refused)? {
             Entering::In(receipt) => Ok(receipt),
             Entering::Driven(delivery) => {
                 // Without waiting for queues it is driven in one go.
@@ -98,7 +101,8 @@ impl Bus {
             }
             Entering::Layered(event) => {
                 let entrance = Entrance::new(self, Wait::Never);
-                now(entrance.enter(event)).unwrap_or_else(|| Err(Error::would_wait()))
+                let entered = now(entrance.enter(event));
+                entered.unwrap_or_else(|| Err(Error::would_wait())).map_err(trace::refused)
             }
         }
     }
@@ -124,9 +128,10 @@ impl Bus {
     /// # Errors
     /// As [`publish`](Self::publish).
     pub async fn publish_and_wait(&self, event: impl IntoEvent) -> Result<PublishReport> {
-        let event = self.stamp(event)?;
+        let event = self.stamp(event).map_err(trace::refused)?;
         let context = Context::current(self);
-        Entrance::new(self, Wait::Here).report(context.as_ref(), event).await
+        let entrance = Entrance::new(self, Wait::Here);
+        entrance.report(context.as_ref(), event).await.map_err(trace::refused)
     }
 
     /// Publishes several events in order. All are checked first: one that is malformed stops the

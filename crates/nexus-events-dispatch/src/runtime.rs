@@ -5,21 +5,24 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::Poll;
-use std::time::Instant;
 
 use nexus_events_model::{HandlerOutcome, OutcomeStatus, Text};
 use serde_json::Value;
 use time::OffsetDateTime;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tracing::{Instrument, Span};
 
 use crate::context::Context;
 use crate::delivery::{Delivery, Wait};
 use crate::entry::Entry;
 use crate::handler::{BoxFuture, Called, HandlerResult, LastAttempt, Mode};
 use crate::lane::Held;
+use crate::limits::SLOW_HANDLER;
 use crate::queue::Reason;
 use crate::sync::{Arc, Mutex};
+use crate::trace;
 
 /// One event for one handler.
 pub(crate) struct Job {
@@ -107,6 +110,7 @@ pub(crate) async fn handle(
     entry: &Arc<Entry>,
     job: Job,
     held: Option<Held>,
+    since: Instant,
     workers: &Arc<Semaphore>,
 ) {
     // Waiting for a worker is not running yet, so an unsubscribe need not wait for it.
@@ -117,8 +121,8 @@ pub(crate) async fn handle(
     let goes_on = match entry.begin() {
         Some(run) => {
             let ended = match worker {
-                Some(worker) => run_blocking(entry, &job, worker).await,
-                None => run_queued(entry, &job).await,
+                Some(worker) => run_blocking(entry, &job, since, worker).await,
+                None => run_queued(entry, &job, since).await,
             };
             drop(run);
             job.delivery.done(job.place, entry, ended, held)
@@ -142,11 +146,20 @@ pub(crate) struct Turn<'a> {
     entry: &'a Entry,
     started: OffsetDateTime,
     clock: Instant,
+    span: Span,
 }
 
 impl<'a> Turn<'a> {
     pub(crate) fn begin(delivery: &Delivery, entry: &'a Entry) -> Self {
-        Self { entry, started: delivery.bus.now(), clock: Instant::now() }
+        let span = trace::turn(delivery, entry, Some(1));
+        Self { entry, started: delivery.bus.now(), clock: Instant::now(), span }
+    }
+
+    /// The same for an event that was queued then.
+    fn of_queued(job: &Job, entry: &'a Entry, since: Instant) -> Self {
+        let turn = Self::begin(&job.delivery, entry);
+        entry.counters.waited(turn.clock.saturating_duration_since(since));
+        turn
     }
 
     pub(crate) fn end(self, result: std::thread::Result<HandlerResult>) -> Ended {
@@ -155,7 +168,9 @@ impl<'a> Turn<'a> {
             HandlerOutcome::new(self.entry.name.clone(), self.entry.id, status, self.started);
         outcome.value = value;
         outcome.error = error;
-        Ended { outcome: outcome.duration(self.clock.elapsed()), retries, clock: self.clock }
+        outcome = outcome.duration(self.clock.elapsed());
+        trace::ended(&self.span, &outcome);
+        Ended { outcome, retries, clock: self.clock }
     }
 }
 
@@ -168,6 +183,15 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
+    /// The turn of a synchronous handler, which no other task of its thread could go on beside.
+    fn synchronous(self, entry: &Entry) -> Self {
+        let took = self.outcome.duration;
+        if took > SLOW_HANDLER && entry.counters.was_slow(self.clock + took) {
+            trace::slow(entry, took);
+        }
+        self
+    }
+
     /// Waits for further attempts on a task; gives the outcome back when there are none. Events of
     /// the same key wait for them too.
     pub(crate) fn go_on(
@@ -183,17 +207,20 @@ impl Ended {
         };
         delivery.retrying(&outcome, entry);
         let (delivery, entry) = (delivery.clone(), entry.clone());
+        let span = trace::turn(&delivery, &entry, None);
         let held = held.filter(Held::is_keyed);
         runtime.spawn(async move {
             let _held = held;
             let mut cut_off = pin!(entry.is_cut_off());
-            let mut retries = pin!(contain(retries));
+            let mut retries = pin!(contain(retries).instrument(span.clone()));
             let last = poll_fn(|task| match cut_off.as_mut().poll(task) {
                 Poll::Ready(()) => Poll::Ready(None),
                 Poll::Pending => retries.as_mut().poll(task).map(Some),
             });
             if let Some(last) = last.await {
-                delivery.retried(place, &entry, last_outcome(outcome, last, clock));
+                let last = last_outcome(outcome, last, clock);
+                trace::ended(&span, &last);
+                delivery.retried(place, &entry, last);
             }
         });
         None
@@ -271,32 +298,36 @@ fn call(context: &Context) -> std::thread::Result<Called<'_>> {
 pub(crate) fn run_inline(delivery: &Arc<Delivery>, place: usize) -> Ended {
     let turn = Turn::begin(delivery, delivery.entry(place));
     let context = Context::tracked(delivery.clone(), place);
-    let result = call(&context).map(|called| match called {
+    let result = turn.span.in_scope(|| call(&context)).map(|called| match called {
         Called::Ready(result) => result,
         Called::Pending(_) => Err(NOT_INLINE.into()),
     });
     turn.end(result)
 }
 
-async fn run_queued(entry: &Arc<Entry>, job: &Job) -> Ended {
-    let turn = Turn::begin(&job.delivery, entry);
+async fn run_queued(entry: &Arc<Entry>, job: &Job, since: Instant) -> Ended {
+    let turn = Turn::of_queued(job, entry, since);
     let context = Context::of_member(entry, job);
-    let result = match call(&context) {
-        Ok(Called::Ready(result)) => Ok(result),
-        Ok(Called::Pending(future)) => context.scope(contain(future)).await,
+    let result = match turn.span.in_scope(|| call(&context)) {
+        Ok(Called::Ready(result)) => return turn.end(Ok(result)).synchronous(entry),
+        Ok(Called::Pending(future)) => {
+            context.scope(contain(future)).instrument(turn.span.clone()).await
+        }
         Err(panic) => Err(panic),
     };
     turn.end(result)
 }
 
-async fn run_blocking(entry: &Arc<Entry>, job: &Job, worker: Worker) -> Ended {
-    let turn = Turn::begin(&job.delivery, entry);
+async fn run_blocking(entry: &Arc<Entry>, job: &Job, since: Instant, worker: Worker) -> Ended {
+    let turn = Turn::of_queued(job, entry, since);
     let mut context = Context::of_member(entry, job);
     context.worker = Some(worker);
-    let runtime = Handle::current();
-    let thread = tokio::task::spawn_blocking(move || match call(&context)? {
-        Called::Ready(result) => Ok(result),
-        Called::Pending(future) => runtime.block_on(context.scope(contain(future))),
+    let (runtime, span) = (Handle::current(), turn.span.clone());
+    let thread = tokio::task::spawn_blocking(move || {
+        span.in_scope(|| match call(&context)? {
+            Called::Ready(result) => Ok(result),
+            Called::Pending(future) => runtime.block_on(context.scope(contain(future))),
+        })
     });
     turn.end(thread.await.unwrap_or_else(|ended| Ok(Err(ended.into()))))
 }

@@ -62,7 +62,7 @@ struct State {
 
 enum Work {
     /// One handler's turn in a delivery.
-    Job(Job, usize),
+    Job { job: Job, bytes: usize, since: Instant },
     /// The turns of this lane's handlers in the last wave of an event that passed.
     Share(Share),
 }
@@ -78,7 +78,7 @@ struct Share {
 impl Work {
     fn bytes(&self) -> usize {
         match self {
-            Self::Job(_, bytes) => *bytes,
+            Self::Job { bytes, .. } => *bytes,
             Self::Share(share) => share.bytes,
         }
     }
@@ -160,7 +160,8 @@ impl SharedLane {
     /// Queues one handler's turn. Those that can not wait may go beyond the bound, up to a bound
     /// of their own.
     pub(crate) async fn push(&self, job: Job, wait: Wait) -> Result<(), Skip> {
-        let until = Instant::now() + QUEUE_WAIT_MAX;
+        let since = Instant::now();
+        let until = since + QUEUE_WAIT_MAX;
         let bytes = job.delivery.event.size();
         let mut job = Some(job);
         loop {
@@ -176,7 +177,7 @@ impl SharedLane {
                 if !state.is_full() || beyond {
                     if let Some(job) = job.take() {
                         let bus = job.delivery.bus.clone();
-                        self.add(&bus, &mut state, Work::Job(job, bytes));
+                        self.add(&bus, &mut state, Work::Job { job, bytes, since });
                     }
                     return Ok(());
                 }
@@ -227,7 +228,7 @@ impl SharedLane {
         let left = self.end(Skip::Stopped);
         let lost = left.iter().filter_map(|work| match work {
             Work::Share(share) => Some(share.event.id().clone()),
-            Work::Job(..) => None,
+            Work::Job { .. } => None,
         });
         let lost = lost.collect();
         drop(left);
@@ -318,7 +319,7 @@ impl SharedLane {
     async fn run(&self, bus: &Bus, batch: &mut VecDeque<Work>, timed: bool) {
         while let Some(first) = batch.pop_front() {
             match first {
-                Work::Job(job, _) => self.run_job(bus, job).await,
+                Work::Job { job, since, .. } => self.run_job(bus, job, since).await,
                 Work::Share(share) => {
                     // Those that follow are the same pass, as far as others are concerned.
                     let _passing = self.stripe.enter_any(bus.gate());
@@ -355,10 +356,10 @@ impl SharedLane {
         }
     }
 
-    async fn run_job(&self, bus: &Bus, job: Job) {
+    async fn run_job(&self, bus: &Bus, job: Job, since: Instant) {
         let entry = job.delivery.entry(job.place).clone();
         match entry.own_lane.get() {
-            None => handle(&entry, job, None, &self.workers).await,
+            None => handle(&entry, job, None, since, &self.workers).await,
             Some(lane) => {
                 let (delivery, place) = (job.delivery.clone(), job.place);
                 if let Err(reason) = lane.push_now(job)

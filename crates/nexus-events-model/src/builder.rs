@@ -14,6 +14,7 @@ use crate::payload::Payload;
 use crate::priority::Priority;
 use crate::text::Text;
 use crate::timestamp;
+use crate::trace_context::TraceContext;
 
 /// An event under construction. The first mistake is kept and reported by the build.
 ///
@@ -221,8 +222,27 @@ impl EventBuilder {
         self
     }
 
-    /// Fills in the conversation and the cause of an event published in answer to `cause`. What
-    /// was set before stays.
+    /// The trace it belongs to, kept in the metadata.
+    ///
+    /// ```
+    /// # use nexus_events_model::{Event, Metadata, TraceContext};
+    /// let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    /// let context = TraceContext::parse(text).unwrap();
+    /// let event = Event::builder("a").id("1").timestamp_text("2026-01-02T03:04:05Z").trace_context(&context).build()?;
+    /// assert_eq!(event.metadata().get(Metadata::TRACEPARENT).unwrap(), text);
+    /// # Ok::<(), nexus_events_model::Error>(())
+    /// ```
+    pub fn trace_context(self, context: &TraceContext) -> Self {
+        let mut builder = self.metadata(Metadata::TRACEPARENT, context.to_string());
+        builder.draft().metadata.remove(Metadata::TRACESTATE);
+        match context.state() {
+            Some(state) => builder.metadata(Metadata::TRACESTATE, state),
+            None => builder,
+        }
+    }
+
+    /// Fills in the conversation, the cause and the trace of an event published in answer to
+    /// `cause`. What was set before stays.
     ///
     /// ```
     /// # use nexus_events_model::Event;
@@ -236,10 +256,27 @@ impl EventBuilder {
         if self.draft.correlation_id.is_none() {
             self.draft().correlation_id = cause.correlation_id().cloned();
         }
-        if self.draft.metadata.get(Metadata::CAUSATION_ID).is_some() {
-            return self;
+        if self.draft.metadata.get(Metadata::CAUSATION_ID).is_none() {
+            self = self.causation_id(cause.id());
         }
-        self.causation_id(cause.id())
+        self.inherit_trace(cause);
+        self
+    }
+
+    /// Takes over the trace of its cause; without one of its own, and where there
+    /// is room for it.
+    fn inherit_trace(&mut self, cause: &Event) {
+        if self.draft.metadata.get(Metadata::TRACEPARENT).is_some() {
+            return;
+        }
+        let Some(context) = cause.trace_context() else { return };
+        let metadata = &mut self.draft().metadata;
+        metadata.remove(Metadata::TRACESTATE);
+        let has_room = metadata.insert(Metadata::TRACEPARENT, context.to_string()).is_ok();
+        if let Some(state) = context.state().filter(|_| has_room) {
+            // An event is not refused for that.
+            let _ = metadata.insert(Metadata::TRACESTATE, state);
+        }
     }
 
     /// The builder itself, unless a mistake was made.

@@ -49,6 +49,7 @@ mod priority;
 mod report;
 mod text;
 mod timestamp;
+mod trace_context;
 mod typed;
 
 pub use crate::builder::EventBuilder;
@@ -67,4 +68,5 @@ pub use crate::priority::Priority;
 pub use crate::report::{HandlerOutcome, OutcomeStatus, PublishReport};
 pub use crate::text::Text;
 pub use crate::timestamp::IsoFormat;
+pub use crate::trace_context::TraceContext;
 pub use crate::typed::TypedEvent;

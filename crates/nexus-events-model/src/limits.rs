@@ -17,6 +17,12 @@ pub const TEXT_BYTES_MAX: usize = 1_024;
 /// Most entries in an event's metadata.
 pub const METADATA_ENTRIES_MAX: usize = 256;
 
+/// Longest `tracestate` that is carried along, in bytes.
+pub const TRACESTATE_BYTES_MAX: usize = 512;
+
+/// Most members in a `tracestate`.
+pub const TRACESTATE_MEMBERS_MAX: usize = 32;
+
 /// Largest JSON encoding of one event that is read, in bytes (1 MiB).
 pub const EVENT_BYTES_MAX: usize = 1024 * 1024;
 

@@ -12,8 +12,8 @@ use crate::text::Text;
 
 /// What travels beside the payload: an ordered map from names to JSON values, at most 256.
 ///
-/// Two names are reserved for the system: [`Metadata::CAUSATION_ID`] and
-/// [`Metadata::TRACEPARENT`].
+/// Three names are reserved for the system: [`Metadata::CAUSATION_ID`], [`Metadata::TRACEPARENT`]
+/// and [`Metadata::TRACESTATE`].
 ///
 /// ```
 /// use nexus_events_model::Metadata;
@@ -29,8 +29,11 @@ impl Metadata {
     /// The id of the event that led to this one.
     pub const CAUSATION_ID: &'static str = "causation_id";
 
-    /// W3C trace context of the publisher.
+    /// W3C trace context of the publisher; see [`TraceContext`](crate::TraceContext).
     pub const TRACEPARENT: &'static str = "traceparent";
+
+    /// What tracing systems carry along with it.
+    pub const TRACESTATE: &'static str = "tracestate";
 
     /// An empty map.
     #[must_use]
@@ -56,6 +59,10 @@ impl Metadata {
         }
         self.0.push((name, value));
         Ok(())
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.0.retain(|(known, _)| *known != name);
     }
 
     /// The value under a name.

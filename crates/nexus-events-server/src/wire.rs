@@ -70,7 +70,7 @@ impl App {
         self.0.stopping.subscribe()
     }
 
-    /// The HTTP routes: `/events`, `/stats`, `/healthz`, `/ws` and the console.
+    /// The HTTP routes: `/events`, `/stats`, `/metrics`, `/healthz`, `/ws` and the console.
     pub fn router(&self) -> Router {
         http::router(self)
     }

@@ -87,4 +87,5 @@ struct Readme;
 #[doc = include_str!("../../../docs/guide/dead-letters.md")]
 #[doc = include_str!("../../../docs/guide/delivery.md")]
 #[doc = include_str!("../../../docs/guide/consumer-groups.md")]
+#[doc = include_str!("../../../docs/guide/observability.md")]
 struct Guide;

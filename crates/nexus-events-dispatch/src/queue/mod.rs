@@ -77,6 +77,11 @@ struct Age {
 }
 
 impl Arrival {
+    /// When the item was pushed.
+    pub(crate) fn since(&self) -> Instant {
+        self.age.since
+    }
+
     fn item<T>(self, value: T) -> Item<T> {
         Item { value, bytes: self.bytes, priority: self.priority, key: self.key }
     }

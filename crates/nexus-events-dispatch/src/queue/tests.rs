@@ -11,13 +11,6 @@ use tokio::time::Instant;
 use super::{Arrival, Bounds, CLASSES, Class, Item, Overload, Pushed, Queue, Reason};
 use crate::limits::{QUEUE_AGEING_STEP, QUEUE_EVENTS_DEFAULT, QUEUE_TURNS};
 
-impl Arrival {
-    /// When the item was pushed.
-    pub(super) fn since(&self) -> Instant {
-        self.age.since
-    }
-}
-
 impl<T> Queue<T> {
     pub(super) fn is_empty(&self) -> bool {
         self.len == 0

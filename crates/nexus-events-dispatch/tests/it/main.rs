@@ -21,7 +21,9 @@ mod reports;
 mod scenarios;
 mod shared_lanes;
 mod shutdown;
+mod stats;
 mod stress;
+mod trace;
 mod unsubscribe;
 mod waves;
 

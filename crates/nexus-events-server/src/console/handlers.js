@@ -11,7 +11,7 @@ const COLUMNS = [
   ["Runs", ({ stats }) => count(stats.execution_count)],
   ["Errors", ({ stats }) => (stats.error_count > 0 ? `⚠ ${count(stats.error_count)}` : "0")],
   ["Success", ({ stats }) => (stats.execution_count > 0 ? percent(stats.success_rate) : "–")],
-  ["Mean", ({ stats }) => duration(stats.total_duration_us / stats.execution_count)],
+  ["Mean", ({ stats }) => duration(stats.timed_duration_us / stats.timed_count)],
   ["Queue", ({ stats }) => (stats.queue_max === null ? "–" : count(stats.queue))],
   ["Last run", ({ stats }) => (stats.last_execution ? ago(stats.last_execution) : "never")],
 ];

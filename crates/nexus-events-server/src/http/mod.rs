@@ -5,6 +5,7 @@
 //! | `POST /events` | publishes one event, an array of them, or one a line |
 //! | `GET /events` | the history, newest last |
 //! | `GET /stats` | what the bus, its handlers and the streamer have done |
+//! | `GET /metrics` | the same as text for Prometheus |
 //! | `GET /healthz` | whether events are accepted |
 //! | `GET /ws` | the WebSocket of the streamer |
 //! | `GET /` | the console; the WebSocket when asked for one |
@@ -20,6 +21,7 @@ mod history;
 mod incoming;
 mod intake;
 mod lines;
+mod metrics;
 mod stats;
 
 use axum::Router;
@@ -37,6 +39,7 @@ pub(crate) fn router(app: &App) -> Router {
     let api = Router::new()
         .route("/events", get(history::query).post(events::publish))
         .route("/stats", get(stats::stats))
+        .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(health::health))
         .with_state(app.clone());
     api.merge(console::router())
@@ -74,7 +77,7 @@ async fn not_found(uri: Uri) -> ApiError {
         StatusCode::NOT_FOUND,
         "not_found",
         message,
-        "there are /, /events, /stats, /healthz and /ws",
+        "there are /, /events, /stats, /metrics, /healthz and /ws",
     )
 }
 

@@ -11,6 +11,7 @@ mod guard;
 mod history;
 mod http;
 mod many;
+mod metrics;
 mod one;
 mod program;
 mod publish;
