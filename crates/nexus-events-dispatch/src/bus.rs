@@ -162,6 +162,9 @@ impl Bus {
         handler: Arc<dyn Handler>,
         options: SubscriptionOptions,
     ) -> Result<Subscription> {
+        if self.gate().is_closed() {
+            return Err(Error::closed());
+        }
         let bare = handler.clone();
         let NewSubscription { pattern, handler, options, needs_runtime } =
             NewSubscription::build(pattern, handler, options, &self.0.layers)?;
@@ -351,6 +354,13 @@ fn with_timer(runtime: Handle) -> Result<Handle> {
     // Tokio has no other way to ask.
     let has_timer = catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).is_ok();
     drop(entered);
+    // One that has ended drops what it is given on the spot.
+    let probe = runtime.spawn(std::future::pending::<()>());
+    let has_ended = probe.is_finished();
+    probe.abort();
+    if has_ended {
+        return Err(Error::no_runtime());
+    }
     if has_timer { Ok(runtime) } else { Err(Error::no_timer()) }
 }
 

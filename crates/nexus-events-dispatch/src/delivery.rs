@@ -12,11 +12,14 @@ use tokio::time::Instant;
 
 use crate::bus::Bus;
 use crate::context::Context;
+use crate::driving::Driving;
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::follow_up::Lineage;
 use crate::lane::{Handed, Held};
 use crate::limits::NESTED_WAIT_MAX;
+use crate::progress::Wave;
+pub(crate) use crate::progress::{End, Wait};
 use crate::publish::Receipt;
 use crate::route::Route;
 use crate::runtime::{Ended, Job, Skip, run_inline};
@@ -57,18 +60,6 @@ pub(crate) struct Delivery {
     is_follow_up: bool,
 }
 
-/// Where the delivery stands. Only the driver writes; who drives next is handed over through
-/// `left`.
-#[derive(Default)]
-struct Wave {
-    start: AtomicUsize,
-    end: AtomicUsize,
-    /// The next place to hand the event to.
-    at: AtomicUsize,
-    /// Handlers of this wave that are not done, and the driver; 0 when the wave is over.
-    left: AtomicUsize,
-}
-
 /// Somebody waits for the outcomes.
 struct Report {
     outcomes: Mutex<Vec<Option<HandlerOutcome>>>,
@@ -79,17 +70,6 @@ impl Report {
     fn new(handlers: usize, sender: oneshot::Sender<PublishReport>) -> Self {
         Self { outcomes: Mutex::new(vec![None; handlers]), sender: Mutex::new(Some(sender)) }
     }
-}
-
-/// What the driver of a delivery does when a queue is full.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wait {
-    /// Waits for room, for a publisher or a task of its own.
-    Here,
-    /// Leaves the delivery to a task that waits, for those who have other events to see to.
-    Apart,
-    /// Skips that handler.
-    Never,
 }
 
 impl Delivery {
@@ -246,12 +226,36 @@ impl Delivery {
         let admission = Admission::nested(&self.bus)?;
         let (sender, receiver) = oneshot::channel();
         let nested = Self::new(event, lineage, self.outer.clone(), admission, Some(sender));
+        nested.report_within(context, receiver).await
+    }
+
+    /// As [`again`](Self::again), for a handler that waits for it.
+    pub(crate) async fn again_within(
+        &self,
+        context: &Context,
+        event: Event,
+        entry: Arc<Entry>,
+    ) -> Result<PublishReport> {
+        let lineage = self.lineage.descend(&self.event, Some(context.entry().id))?;
+        let admission = Admission::nested(&self.bus)?;
+        self.bus.counters().published();
+        let (sender, receiver) = oneshot::channel();
+        let (route, outer) = (Arc::new(Route::new(vec![entry])), self.outer.clone());
+        let nested = Self::along(route, event, lineage, outer, admission, Some(sender));
+        nested.report_within(context, receiver).await
+    }
+
+    async fn report_within(
+        self: Arc<Self>,
+        context: &Context,
+        receiver: oneshot::Receiver<PublishReport>,
+    ) -> Result<PublishReport> {
         let Some(worker) = &context.worker else {
-            return nested.report_in_time(receiver).await;
+            return self.report_in_time(receiver).await;
         };
         // The handlers it waits for may need a worker too.
         worker.pause();
-        let report = nested.report_in_time(receiver).await;
+        let report = self.report_in_time(receiver).await;
         worker.resume().await;
         report
     }
@@ -580,35 +584,11 @@ impl Delivery {
     }
 }
 
-/// What became of an event.
-#[derive(Clone, Copy)]
-pub(crate) enum End {
-    Handled,
-    Cancelled,
-    Filtered,
-    Unmatched,
-    Skipped,
-    Lost,
-}
-
 impl Drop for Delivery {
     /// A delivery that nobody can drive any more, at the end of a runtime, is lost but counted.
     fn drop(&mut self) {
         if self.counted && !self.finished.load(Ordering::Relaxed) {
             self.bus.counters().concluded(End::Lost);
-        }
-    }
-}
-
-/// Deliveries somebody is driving. When that one's future is dropped half way, or leaves the
-/// follow-ups, a task takes over.
-struct Driving(VecDeque<Arc<Delivery>>);
-
-impl Drop for Driving {
-    fn drop(&mut self) {
-        for delivery in self.0.drain(..) {
-            let bus = delivery.bus.clone();
-            bus.hand_over(delivery);
         }
     }
 }

@@ -1,13 +1,12 @@
 //! Handlers that wait for another one to end, so that two never wait for each other.
 
-use std::collections::HashMap;
-
 use nexus_events_model::SubscriptionId;
 
 use crate::sync::Mutex;
 
+/// Who waits for whom. A handler that runs several times at once may wait for several.
 #[derive(Default)]
-pub(crate) struct Endings(Mutex<HashMap<SubscriptionId, SubscriptionId>>);
+pub(crate) struct Endings(Mutex<Vec<(SubscriptionId, SubscriptionId)>>);
 
 impl Endings {
     /// Notes that `waiter` waits for `ending`, until the result is dropped; `None` when `ending`
@@ -18,27 +17,32 @@ impl Endings {
         ending: SubscriptionId,
     ) -> Option<Waits<'_>> {
         let mut waits = self.0.lock();
-        let mut next = Some(ending);
-        // A chain has no more links than there are waits.
-        for _ in 0..=waits.len() {
-            match next {
-                Some(id) if id == waiter => return None,
-                Some(id) => next = waits.get(&id).copied(),
-                None => break,
+        let mut reached = vec![ending];
+        let mut at = 0;
+        while let Some(id) = reached.get(at).copied() {
+            if id == waiter {
+                return None;
             }
+            let next = waits.iter().filter(|(from, to)| *from == id && !reached.contains(to));
+            let next: Vec<_> = next.map(|(_, to)| *to).collect();
+            reached.extend(next);
+            at += 1;
         }
-        waits.insert(waiter, ending);
-        Some(Waits { endings: self, waiter })
+        waits.push((waiter, ending));
+        Some(Waits { endings: self, wait: (waiter, ending) })
     }
 }
 
 pub(crate) struct Waits<'a> {
     endings: &'a Endings,
-    waiter: SubscriptionId,
+    wait: (SubscriptionId, SubscriptionId),
 }
 
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
-        self.endings.0.lock().remove(&self.waiter);
+        let mut waits = self.endings.0.lock();
+        if let Some(at) = waits.iter().position(|wait| *wait == self.wait) {
+            waits.swap_remove(at);
+        }
     }
 }

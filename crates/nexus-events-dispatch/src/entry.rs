@@ -88,6 +88,11 @@ impl Entry {
         self.lane.get().is_some() || self.shared.get().is_some()
     }
 
+    /// Who loses an event that is given up: its group, where it has one.
+    pub(crate) fn loser(&self) -> &Text {
+        self.group.get().map_or(&self.name, |head| &head.name)
+    }
+
     pub(crate) fn accepts(&self, event: &Event) -> bool {
         self.filters.iter().all(|filter| filter.matches(event))
     }

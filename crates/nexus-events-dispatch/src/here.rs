@@ -78,6 +78,8 @@ impl Here {
             && slot.bus == bus.id
             && slot.event_type == *event_type
             && let Some(route) = slot.route.upgrade()
+            // A pass on this very stack may hold it longer than the stripe does.
+            && !route.is_gone()
         {
             return route;
         }

@@ -430,7 +430,9 @@ impl Lane {
             return Some(None);
         }
         let (job, arrival) = state.queue.take(Instant::now)?;
-        let more = if state.let_in() || state.idle > 0 { self.wake(&mut state) } else { None };
+        state.let_in();
+        // Several may have come before the task that was told of the first one ran.
+        let more = self.wake(&mut state);
         drop(state);
         self.start(more);
         self.freed.notify_waiters();

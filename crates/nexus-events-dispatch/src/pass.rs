@@ -304,10 +304,11 @@ impl Pass<'_> {
         if ran > 0 {
             // Those of shared lanes are counted where they run.
             counts.runs.add((ran - shared.min(ran)) as u64);
+            // First, so that nobody sees a run that was none.
+            self.apart.iter().for_each(|place| self.route()[*place].counters.passed_over());
             self.on_stack.route.passes.add(1);
             let last = unix_micros(stamped.unwrap_or_else(|| bus.now()));
             self.on_stack.route.last.store(last, Ordering::Relaxed);
-            self.apart.iter().for_each(|place| self.route()[*place].counters.passed_over());
             counts.handled.add(1);
         } else if handlers == 0 {
             counts.unmatched.add(1);

@@ -186,12 +186,16 @@ impl Bus {
     ///
     /// # Errors
     /// [`ErrorKind::UnknownHandler`](crate::ErrorKind::UnknownHandler);
-    /// [`ErrorKind::WouldWait`](crate::ErrorKind::WouldWait) from inside that very handler;
-    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) after a shutdown.
+    /// [`ErrorKind::WouldWait`](crate::ErrorKind::WouldWait) from inside that very handler, or
+    /// one that it waits for; [`ErrorKind::Closed`](crate::ErrorKind::Closed) after a shutdown;
+    /// inside a handler also those of [`Context::publish_and_wait`].
     pub async fn redeliver(&self, handler: &str, event: Event) -> Result<PublishReport> {
         let entry = self.0.registry.find(handler).ok_or_else(|| Error::unknown_handler(handler))?;
         if Context::is_within(self, entry.id) {
             return Err(Error::waits_for_itself(handler));
+        }
+        if let Some(context) = Context::current(self) {
+            return context.delivery().again_within(&context, event, entry).await;
         }
         let (sender, receiver) = oneshot::channel();
         Delivery::drive(Delivery::again(self, event, entry, sender)?, Wait::Here).await;

@@ -165,8 +165,9 @@ impl Registry {
 
     pub(crate) fn find(&self, name: &str) -> Option<Arc<Entry>> {
         let writer = self.writer.lock();
-        let id = writer.names.get(&Text::from(name))?;
-        writer.entries.get(id).cloned()
+        let name = Text::from(name);
+        let handler = writer.names.get(&name).and_then(|id| writer.entries.get(id));
+        handler.or_else(|| writer.groups.get(&name)).cloned()
     }
 
     /// Swaps in a changed copy and gives back the old one; the caller holds the writer's lock.

@@ -24,6 +24,8 @@ pub(crate) struct Gate {
     state: AtomicUsize,
     /// Events whose handlers wait for the others to end, in a shutdown.
     leaving: AtomicUsize,
+    /// Events whose handlers wait for the others to end, in [`Bus::idle`].
+    idling: AtomicUsize,
     /// Callers that wait for `changed`.
     waiters: AtomicUsize,
     changed: Notify,
@@ -208,7 +210,7 @@ impl Bus {
     }
 
     /// Waits until no event is on its way, follow-ups included. Called from inside a handler it
-    /// does not wait for that handler's own event.
+    /// does not wait for that handler's own event, nor for those of others that wait for this too.
     ///
     /// ```
     /// use nexus_events_dispatch::Bus;
@@ -222,8 +224,13 @@ impl Bus {
     /// # Ok::<(), nexus_events_dispatch::Error>(()) }).unwrap();
     /// ```
     pub async fn idle(&self) {
-        let own = self.own_events();
-        self.gate().wait_until(|| self.in_flight() <= own).await;
+        let (gate, own) = (self.gate(), self.own_events());
+        let _idling = Raised::by(&gate.idling, own);
+        gate.changed.notify_waiters();
+        // Handlers that wait for each other would wait for ever.
+        let others = || gate.idling.load(Ordering::SeqCst) + gate.leaving.load(Ordering::SeqCst);
+        let rest = || if own == 0 { 0 } else { others() };
+        gate.wait_until(|| self.in_flight() <= rest()).await;
     }
 
     fn close_shared_lanes(&self, drained: bool) {

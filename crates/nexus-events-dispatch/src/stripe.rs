@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use nexus_events_model::EventType;
+use nexus_events_model::{EventType, SubscriptionId};
 
 use crate::bus::Inner;
 use crate::entry::Entry;
@@ -59,7 +59,14 @@ pub(crate) struct Stripe {
     taken: AtomicBool,
 }
 
-type Routes = HashMap<EventType, Arc<ThreadRoute>, BuildHasherDefault<NameHasher>>;
+#[derive(Default)]
+struct Routes {
+    by_type: ByType,
+    /// The address of a running pass's route that was let go of, and its handlers.
+    passing: (usize, Vec<SubscriptionId>),
+}
+
+type ByType = HashMap<EventType, Arc<ThreadRoute>, BuildHasherDefault<NameHasher>>;
 
 /// Event types bring their hash along.
 #[derive(Default)]
@@ -92,6 +99,14 @@ pub(crate) struct ThreadRoute {
     pub(crate) passes: Own,
     /// When the last of them began, in microseconds of Unix time.
     pub(crate) last: AtomicI64,
+    /// Whether its stripe has let go of it; a pass may still hold it.
+    gone: AtomicBool,
+}
+
+impl ThreadRoute {
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
 }
 
 impl Drop for ThreadRoute {
@@ -140,11 +155,14 @@ impl Stripe {
         }
         let address = self.route.load(Ordering::Relaxed);
         let routes = self.routes.lock();
-        let route = routes.values().find(|route| Arc::as_ptr(route).addr() == address);
-        // A route let go of may be that of the pass.
-        route
-            .is_none_or(|route| route.route.iter().any(|on| Arc::ptr_eq(on, entry)))
-            .then_some(pass)
+        let route = routes.by_type.values().find(|route| Arc::as_ptr(route).addr() == address);
+        let may_run = match (route, &routes.passing) {
+            (Some(route), _) => route.route.iter().any(|on| Arc::ptr_eq(on, entry)),
+            (None, (passing, handlers)) if *passing == address => handlers.contains(&entry.id),
+            // It is between two passes, most likely.
+            (None, _) => true,
+        };
+        may_run.then_some(pass)
     }
 
     /// Whether that pass is over, or its thread waits in another handler and will look again
@@ -166,13 +184,13 @@ impl Stripe {
         event_type: &EventType,
     ) -> Arc<ThreadRoute> {
         let mut routes = self.routes.lock();
-        if let Some(route) = routes.get(event_type) {
+        if let Some(route) = routes.by_type.get(event_type) {
             return route.clone();
         }
-        let too_many = if routes.len() < ROUTES_CACHED_MAX {
-            Routes::default()
+        let too_many = if routes.by_type.len() < ROUTES_CACHED_MAX {
+            ByType::default()
         } else {
-            std::mem::take(&mut *routes)
+            self.let_go(&mut routes)
         };
         // Read under the lock, so that a change of the registry after this finds the route here.
         let ends = bus.registry.ends();
@@ -185,8 +203,9 @@ impl Stripe {
             ends,
             passes: Own::default(),
             last: AtomicI64::new(0),
+            gone: AtomicBool::new(false),
         });
-        routes.insert(event_type.clone(), route.clone());
+        routes.by_type.insert(event_type.clone(), route.clone());
         drop(routes);
         // Handlers may go with these.
         drop((snapshot, too_many));
@@ -195,12 +214,25 @@ impl Stripe {
 
     /// Adds up what handlers did in passes on this thread that are not told to them yet.
     pub(crate) fn for_each_route(&self, mut see: impl FnMut(&ThreadRoute)) {
-        self.routes.lock().values().for_each(|route| see(route));
+        self.routes.lock().by_type.values().for_each(|route| see(route));
     }
 
     /// Forgets all routes. They are dropped by the caller, because handlers may go with them.
-    fn forget(&self) -> Routes {
-        std::mem::take(&mut *self.routes.lock())
+    fn forget(&self) -> ByType {
+        self.let_go(&mut self.routes.lock())
+    }
+
+    /// What a pass or another thread still holds of these shows that they are gone.
+    fn let_go(&self, routes: &mut Routes) -> ByType {
+        let gone = std::mem::take(&mut routes.by_type);
+        let address = self.route.load(Ordering::Relaxed);
+        for route in gone.values() {
+            route.gone.store(true, Ordering::Release);
+            if self.is_passing() && Arc::as_ptr(route).addr() == address {
+                routes.passing = (address, route.route.iter().map(|entry| entry.id).collect());
+            }
+        }
+        gone
     }
 
     /// Lets another thread have it, at the end of this one.
@@ -265,7 +297,7 @@ impl Stripes {
 
     /// Forgets all routes, after the registry has changed.
     pub(crate) fn forget(&self) {
-        let forgotten: Vec<Routes> = self.all().iter().map(|stripe| stripe.forget()).collect();
+        let forgotten: Vec<ByType> = self.all().iter().map(|stripe| stripe.forget()).collect();
         drop(forgotten);
     }
 

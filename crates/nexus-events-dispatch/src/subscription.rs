@@ -385,18 +385,30 @@ impl Subscription {
         let removed = bus.0.registry.remove(&self.entry);
         bus.0.stripes.forget();
         let context = Context::current(&bus);
+        if Context::is_within(&bus, self.entry.id) {
+            // Another run that ends it too would wait for this one.
+            return removed;
+        }
         let waits = match &context {
-            Some(context) if context.entry().id != self.entry.id => {
+            Some(context) => {
                 match bus.0.endings.begin(context.entry().id, self.entry.id) {
                     Some(waits) => Some(waits),
                     // That handler waits for this one to end.
                     None => return removed,
                 }
             }
-            _ => None,
+            None => None,
         };
-        bus.passed(passes, &self.entry, context.as_ref()).await;
-        self.entry.idle(Context::runs_of(&bus, self.entry.id)).await;
+        let own = bus.0.stripes.all().into_iter().find(here::is_own);
+        let _waiting = own
+            .as_ref()
+            .zip(context.as_ref())
+            .filter(|(stripe, _)| stripe.is_passing())
+            .map(|(stripe, context)| stripe.wait_in(context.entry()));
+        // Who waits for the pass on this stack may go on now.
+        bus.gate().left();
+        bus.passed(passes, &self.entry).await;
+        self.entry.idle(0).await;
         drop(waits);
         removed
     }
@@ -412,22 +424,8 @@ impl Bus {
             .collect()
     }
 
-    /// Waits until the handler has run in none of these, on behalf of the handler of `context`.
-    async fn passed(
-        &self,
-        passes: Vec<(Arc<Stripe>, u64)>,
-        entry: &Entry,
-        context: Option<&Context>,
-    ) {
-        if passes.is_empty() {
-            return;
-        }
-        let own = self.0.stripes.all().into_iter().find(here::is_own);
-        let _waiting = own
-            .as_ref()
-            .zip(context)
-            .filter(|(stripe, _)| stripe.is_passing())
-            .map(|(stripe, context)| stripe.wait_in(context.entry()));
+    /// Waits until the handler has run in none of these.
+    async fn passed(&self, passes: Vec<(Arc<Stripe>, u64)>, entry: &Entry) {
         for (stripe, pass) in &passes {
             self.gate().wait_until(|| stripe.is_past(*pass, entry)).await;
         }

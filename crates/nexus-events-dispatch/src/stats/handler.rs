@@ -87,7 +87,7 @@ impl HandlerStats {
             handler_id: entry.name.to_string(),
             pattern: entry.pattern.to_string(),
             priority: entry.priority.to_string(),
-            execution_count: counters.executions.get().wrapping_add(passes),
+            execution_count: at_least_none(counters.executions.get().wrapping_add(passes)),
             error_count: counters.errors.get(),
             panic_count: counters.panics.get(),
             filtered_count: losses.filtered.get(),
@@ -130,6 +130,11 @@ impl HandlerStats {
     pub fn mean_duration(&self) -> Duration {
         self.duration.mean()
     }
+}
+
+/// A sum whose parts are read one after another may be below zero for a moment.
+fn at_least_none(count: u64) -> u64 {
+    if count > i64::MAX as u64 { 0 } else { count }
 }
 
 impl Serialize for HandlerStats {

@@ -150,7 +150,7 @@ impl Parking {
         started: OffsetDateTime,
         key: Option<&Text>,
     ) -> Option<Parcel> {
-        let (key, handler) = (key?, &context.entry().name);
+        let (key, handler) = (key?, context.entry().loser());
         let is_behind = self.letters.state(|state| state.is_behind(handler, key, event.id()));
         is_behind.then(|| Parcel {
             behind: true,
@@ -246,7 +246,7 @@ impl Parcel {
         DeadLetter {
             id: 0,
             event: self.event,
-            handler: self.context.entry().name.clone(),
+            handler: self.context.entry().loser().clone(),
             pattern: self.pattern,
             key: self.key,
             behind: self.behind,

@@ -78,7 +78,8 @@ impl DeadLetters {
         let begun = self.state(|state| state.begin_replay(id)).ok_or_else(|| unknown(id))?;
         let Some(letter) = begun else { return Ok(Replayed::Pending) };
         let _replaying = Replaying { letters: self, id };
-        let report = bus.redeliver(&letter.handler, letter.event).await?;
+        let report = bus.redeliver(&letter.handler, letter.event).await;
+        let report = report.inspect_err(|_| self.state(|state| state.take_back_replay(id)))?;
         let outcome = report.outcomes.into_iter().next();
         let why = |error: Option<Text>| error.unwrap_or_default();
         Ok(match outcome.map(|outcome| (outcome.status, outcome.error)) {
@@ -88,7 +89,10 @@ impl DeadLetters {
                 Replayed::Succeeded
             }
             Some((status, error)) if status.is_failure() => Replayed::Failed(why(error)),
-            outcome => Replayed::Skipped(why(outcome.and_then(|(_, error)| error))),
+            outcome => {
+                self.state(|state| state.take_back_replay(id));
+                Replayed::Skipped(why(outcome.and_then(|(_, error)| error)))
+            }
         })
     }
 

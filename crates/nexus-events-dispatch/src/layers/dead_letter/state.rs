@@ -128,6 +128,13 @@ impl State {
         Some(Some(held.letter.clone()))
     }
 
+    /// The handler did not get it after all.
+    pub(super) fn take_back_replay(&mut self, id: u64) {
+        if let Some(held) = self.letters.get_mut(&id) {
+            held.letter.replays = held.letter.replays.saturating_sub(1);
+        }
+    }
+
     pub(super) fn end_replay(&mut self, id: u64) {
         if let Some(held) = self.letters.get_mut(&id) {
             held.replaying = false;
