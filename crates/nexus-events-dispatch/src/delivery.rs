@@ -553,8 +553,6 @@ impl Delivery {
         }
         if self.counted {
             self.bus.counters().concluded(self.fate());
-        } else if self.is_cancelled() {
-            self.bus.counters().handled_but_cancelled();
         }
         drop(self.admission.lock().take());
         if let Some(report) = &self.report {
@@ -570,7 +568,7 @@ impl Delivery {
     fn fate(&self) -> End {
         if self.bus.gate().is_stopped() {
             End::Lost
-        } else if self.is_cancelled() {
+        } else if self.is_cancelled() && self.wave.end.load(Ordering::Relaxed) < self.route.len() {
             End::Cancelled
         } else if self.ran.load(Ordering::Relaxed) {
             End::Handled

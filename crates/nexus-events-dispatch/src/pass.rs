@@ -216,10 +216,12 @@ impl Pass<'_> {
     fn run_handler<const TIMED: bool>(&mut self, place: usize, entry: &Entry, filtered: bool) {
         let OnStack { event, route, .. } = self.on_stack;
         self.context.set_place(place);
+        if filtered && !entry.accepts(event) {
+            return self.miss(place, Skip::Filtered);
+        }
         // One number for all handlers, so that theirs need not be read.
-        let ended = self.bus.0.registry.ends() != route.ends && entry.has_ended();
-        if ended || (filtered && !entry.accepts(event)) {
-            return self.miss(place);
+        if self.bus.0.registry.ends() != route.ends && entry.has_ended() {
+            return self.miss(place, Skip::Unsubscribed);
         }
         let started = TIMED.then(Instant::now);
         if let Some(error) = (entry.turn)(event, self.context) {
@@ -252,14 +254,12 @@ impl Pass<'_> {
     }
 
     #[cold]
-    fn miss(&mut self, place: usize) {
+    fn miss(&mut self, place: usize, reason: Skip) {
         self.apart.push(place);
-        let entry = &self.route()[place];
-        if entry.has_ended() {
+        self.route()[place].counters.skipped(reason);
+        if reason == Skip::Unsubscribed {
             self.ended += 1;
             self.counts.unsubscribed.add(1);
-        } else {
-            entry.counters.skipped(Skip::Filtered);
         }
     }
 

@@ -42,7 +42,12 @@ pub(crate) struct Snapshot(PatternIndex<Arc<Entry>>);
 impl Snapshot {
     pub(crate) fn find(&self, event_type: &EventType) -> Route {
         let mut found = Vec::new();
-        self.0.for_each_match(event_type, |entry| found.push(entry.clone()));
+        self.0.for_each_match(event_type, |entry| {
+            // Who has ended and is not taken out yet was counted before the route was built.
+            if !entry.has_ended() {
+                found.push(entry.clone());
+            }
+        });
         Route::new(found)
     }
 }

@@ -88,7 +88,7 @@ pub struct EventStats {
     pub failed_events: u64,
     /// Events that at least one handler was called with.
     pub handled_events: u64,
-    /// Events that a handler cancelled.
+    /// Events that a handler cancelled before their last wave.
     pub cancelled_events: u64,
     /// Events that matched patterns, but no filter.
     pub filtered_events: u64,

@@ -192,12 +192,6 @@ impl BusCounters {
         }
     }
 
-    /// An event counted as handled was cancelled in its last wave.
-    pub(crate) fn handled_but_cancelled(&self) {
-        self.handled.add(u64::MAX);
-        self.cancelled.add(1);
-    }
-
     /// Events counted as handled were cut off before their last handlers ran.
     pub(crate) fn handled_but_lost(&self, events: u64) {
         self.handled.add(events.wrapping_neg());

@@ -14,6 +14,7 @@ mod index;
 mod keys;
 mod lanes;
 mod layers;
+mod oracle;
 mod overload;
 mod pattern_table;
 mod priorities;
