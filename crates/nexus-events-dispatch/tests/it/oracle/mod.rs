@@ -136,12 +136,12 @@ fn handler_counts(stats: &BusStats) -> Vec<(String, HandlerCounts)> {
     stats.handlers.iter().map(counts).collect()
 }
 
+/// Handlers on the stack in the order they ran, and all with their priorities.
+type Runs = (Vec<String>, Vec<(i32, String)>);
+
 /// The runs of each event: those on the stack in order, and all by wave.
-fn by_event(
-    log: &[(String, String)],
-    naive: &Naive,
-) -> BTreeMap<String, (Vec<String>, Vec<(i32, String)>)> {
-    let mut events = BTreeMap::<_, (Vec<String>, Vec<(i32, String)>)>::new();
+fn by_event(log: &[(String, String)], naive: &Naive) -> BTreeMap<String, Runs> {
+    let mut events = BTreeMap::<_, Runs>::new();
     for (path, name) in log {
         let known = naive.handlers.iter().find(|known| known.name == *name).unwrap();
         let (inline, all) = events.entry(path.clone()).or_default();

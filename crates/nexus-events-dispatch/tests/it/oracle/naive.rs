@@ -98,7 +98,8 @@ impl Naive {
 
     fn handle(&mut self, flying: Flying, waiting: &mut VecDeque<Flying>) -> Vec<Line> {
         let mut lines: Vec<Option<Line>> = vec![None; flying.route.len()];
-        let (mut cancelled, mut stopped, mut ran, mut refused) = (None, false, false, 0);
+        let mut cancelled: Option<String> = None;
+        let (mut stopped, mut ran, mut refused) = (false, false, 0);
         let mut place = 0;
         while place < flying.route.len() {
             let priority = |at: usize| self.handlers[flying.route[at]].spec.priority;
@@ -119,11 +120,8 @@ impl Naive {
                         continue;
                     }
                     known.counts.cancelled += 1;
-                    lines[at] = Some((
-                        known.name.clone(),
-                        OutcomeStatus::Cancelled,
-                        Some(format!("{why}")),
-                    ));
+                    lines[at] =
+                        Some((known.name.clone(), OutcomeStatus::Cancelled, Some(why.to_string())));
                 }
                 continue;
             }
