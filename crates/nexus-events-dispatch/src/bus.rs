@@ -8,8 +8,6 @@ use std::time::Duration;
 
 use nexus_events_model::{Event, EventType, IntoEvent, Pattern};
 use time::OffsetDateTime;
-use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 
 use crate::clock::{Clock, SystemClock};
 use crate::delivery::{Delivery, Wait};
@@ -31,7 +29,7 @@ use crate::stamp;
 use crate::stats::{BusCounters, BusStats};
 use crate::stripe::Stripes;
 use crate::subscription::{Subscription, SubscriptionOptions};
-use crate::sync::{Arc, AtomicU64, OnceLock, Ordering};
+use crate::sync::{Arc, Handle, OnceLock, Ordering, Semaphore, StaticU64, sleep};
 
 /// An event goes in; every matching handler runs, in priority order. Clones are the same bus.
 ///
@@ -76,7 +74,7 @@ pub(crate) struct Inner {
 }
 
 /// Buses made so far.
-static BUSES: AtomicU64 = AtomicU64::new(0);
+static BUSES: StaticU64 = StaticU64::new(0);
 
 impl Drop for Inner {
     fn drop(&mut self) {
@@ -352,7 +350,7 @@ impl Bus {
 fn with_timer(runtime: Handle) -> Result<Handle> {
     let entered = runtime.enter();
     // Tokio has no other way to ask.
-    let has_timer = catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).is_ok();
+    let has_timer = catch_unwind(|| drop(sleep(Duration::ZERO))).is_ok();
     drop(entered);
     // One that has ended drops what it is given on the spot.
     let probe = runtime.spawn(std::future::pending::<()>());

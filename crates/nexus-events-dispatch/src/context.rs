@@ -6,8 +6,6 @@ use std::ops::Deref;
 use std::pin::pin;
 
 use nexus_events_model::{Event, EventType, IntoEvent, PublishReport, SubscriptionId, Text};
-use scoped_tls::scoped_thread_local;
-use tokio::time::Instant;
 
 use crate::bus::Bus;
 use crate::delivery::{Delivery, Wait};
@@ -18,7 +16,7 @@ use crate::handler::States;
 use crate::publish::Receipt;
 use crate::runtime::{Job, Worker};
 use crate::stripe::ThreadRoute;
-use crate::sync::{Arc, AtomicUsize, OnceLock, Ordering};
+use crate::sync::{Arc, AtomicUsize, Instant, OnceLock, Ordering, scoped_thread_local};
 use crate::trace;
 
 scoped_thread_local! {

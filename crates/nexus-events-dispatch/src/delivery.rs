@@ -7,8 +7,6 @@
 use std::collections::VecDeque;
 
 use nexus_events_model::{Event, HandlerOutcome, Metadata, OutcomeStatus, PublishReport, Text};
-use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 use crate::bus::Bus;
 use crate::context::Context;
@@ -25,7 +23,9 @@ use crate::route::Route;
 use crate::runtime::{Ended, Job, Skip, run_inline};
 use crate::shutdown::Admission;
 use crate::stripe::ThreadRoute;
-use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, OnceLock, Ordering};
+use crate::sync::{
+    Arc, AtomicBool, AtomicUsize, Instant, Mutex, OnceLock, Ordering, oneshot, timeout,
+};
 use crate::trace::{self, PublishSpan};
 
 pub(crate) struct Delivery {
@@ -265,7 +265,7 @@ impl Delivery {
         receiver: oneshot::Receiver<PublishReport>,
     ) -> Result<PublishReport> {
         Self::drive_one(self, Wait::Here).await;
-        match tokio::time::timeout(NESTED_WAIT_MAX, receiver).await {
+        match timeout(NESTED_WAIT_MAX, receiver).await {
             Ok(report) => report.map_err(|_| Error::cut_off()),
             Err(_) => {
                 let message = format!(

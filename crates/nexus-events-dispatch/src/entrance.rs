@@ -4,7 +4,6 @@ use std::pin::pin;
 use std::task;
 
 use nexus_events_model::{Event, IntoEvent, PublishReport};
-use tokio::sync::oneshot;
 
 use crate::bus::Bus;
 use crate::context::Context;
@@ -15,7 +14,7 @@ use crate::layer::{Door, Next, Published};
 use crate::pass::{Passed, pass};
 use crate::publish::Receipt;
 use crate::shutdown::Admission;
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, Mutex, oneshot};
 use crate::trace;
 
 /// What comes of an event at the door.

@@ -1,15 +1,13 @@
 //! One registered handler as the bus sees it: who, what, when, and whether it still may run.
 
 use nexus_events_model::{Event, Filter, Pattern, SubscriptionId, Text};
-use tokio::sync::Notify;
-use tokio::sync::futures::Notified;
 
 use crate::handler::{Handler, Mode, Turn};
 use crate::lane::Lane;
 use crate::shared::SharedLane;
 use crate::stats::HandlerCounters;
 use crate::subscription::HandlerPriority;
-use crate::sync::{Arc, AtomicBool, AtomicUsize, OnceLock, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Notified, Notify, OnceLock, Ordering};
 
 pub(crate) struct Entry {
     pub(crate) id: SubscriptionId,

@@ -2,14 +2,12 @@
 //! handler's call, so that a chain of them is a loop and not a recursion.
 
 use nexus_events_model::{Event, EventType, SubscriptionId};
-use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 
 use crate::delivery::{Delivery, Wait};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{FOLLOW_UPS_MAX, PUBLISH_DEPTH_MAX};
 use crate::runtime::contain;
-use crate::sync::{Arc, AtomicUsize, Mutex, Ordering};
+use crate::sync::{Arc, AtomicUsize, Handle, Mutex, Ordering, mpsc};
 
 /// How an event came to be published: by the program (no ancestor), or by handlers of others.
 #[derive(Clone, Default)]

@@ -6,7 +6,7 @@ use nexus_events_model::EventType;
 
 use crate::bus::Inner;
 use crate::stripe::{Stripe, ThreadRoute};
-use crate::sync::{Arc, Weak};
+use crate::sync::{Arc, Weak, thread_local};
 
 /// Buses a thread remembers; publishing on more of them in turn costs a search each time.
 const BUSES: usize = 8;
@@ -27,12 +27,12 @@ thread_local! {
 pub(crate) struct OnLane(usize);
 
 pub(crate) fn on_lane(stripe: &Arc<Stripe>) -> OnLane {
-    OnLane(LANE.replace(Arc::as_ptr(stripe).addr()))
+    OnLane(LANE.with(|lane| lane.replace(Arc::as_ptr(stripe).addr())))
 }
 
 impl Drop for OnLane {
     fn drop(&mut self) {
-        LANE.set(self.0);
+        LANE.with(|lane| lane.set(self.0));
     }
 }
 
@@ -68,7 +68,8 @@ pub(crate) fn is_own(stripe: &Arc<Stripe>) -> bool {
         let here = here.try_borrow().ok()?;
         Some(here.stripes.iter().any(|(_, known)| Arc::ptr_eq(known, stripe)))
     };
-    LANE.get() == Arc::as_ptr(stripe).addr() || HERE.try_with(own).ok().flatten().unwrap_or(false)
+    LANE.with(Cell::get) == Arc::as_ptr(stripe).addr()
+        || HERE.try_with(own).ok().flatten().unwrap_or(false)
 }
 
 impl Here {

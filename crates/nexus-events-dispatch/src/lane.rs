@@ -5,11 +5,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use nexus_events_model::Event;
-use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore, oneshot};
-use tokio::task::AbortHandle;
 use tokio::task::coop::consume_budget;
-use tokio::time::{Instant, timeout_at};
 
 use crate::delivery::{Delivery, Wait};
 use crate::entry::Entry;
@@ -20,7 +16,9 @@ use crate::limits::{
 use crate::queue::{Arrival, Bounds, Item, Overload, Pushed, Queue};
 use crate::runtime::{Job, Skip, contain, handle};
 use crate::subscription::Key;
-use crate::sync::{Arc, Mutex};
+use crate::sync::{
+    AbortHandle, Arc, Handle, Instant, Mutex, Notify, Semaphore, oneshot, timeout_at,
+};
 
 /// About thirty years: a clock can tell a time as far away as that.
 const QUEUE_WAIT_LONGEST: Duration = Duration::from_secs(30 * 365 * 86_400);

@@ -138,3 +138,6 @@ pub use crate::queue::Overload;
 pub use crate::shutdown::ShutdownReport;
 pub use crate::stats::{BusStats, EventStats, HandlerStats, Latency};
 pub use crate::subscription::{HandlerPriority, Subscription, SubscriptionOptions};
+#[cfg(any(nexus_shuttle, nexus_loom))]
+#[doc(hidden)]
+pub use crate::sync::model;

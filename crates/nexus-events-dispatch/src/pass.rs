@@ -8,7 +8,7 @@
 use std::any::Any;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nexus_events_model::{Event, OutcomeStatus};
 use time::OffsetDateTime;
@@ -25,7 +25,7 @@ use crate::publish::Receipt;
 use crate::route::Route;
 use crate::runtime::{Skip, Turn};
 use crate::stripe::PassCounts;
-use crate::sync::{Arc, Ordering};
+use crate::sync::{Arc, Instant, Ordering, StdInstant};
 use crate::trace;
 
 /// How far an event came.
@@ -93,7 +93,7 @@ impl Pass<'_> {
     /// The same for a pass that is timed.
     #[cold]
     fn run_timed(&mut self) -> usize {
-        let begun = Instant::now();
+        let begun = StdInstant::now();
         let end = self.run_waves::<true>();
         if self.on_stack.delivery().is_none() {
             self.bus.counters().timed(begun.elapsed());
@@ -223,7 +223,7 @@ impl Pass<'_> {
         if self.bus.0.registry.ends() != route.ends && entry.has_ended() {
             return self.miss(place, Skip::Unsubscribed);
         }
-        let started = TIMED.then(Instant::now);
+        let started = TIMED.then(StdInstant::now);
         if let Some(error) = (entry.turn)(event, self.context) {
             self.fail(place, error);
         }
@@ -240,7 +240,7 @@ impl Pass<'_> {
     fn slow(&mut self, place: usize, entry: &Entry, took: Duration) {
         self.slow.push(place);
         let holds_up = self.on_stack.is_on_lane() && took > SLOW_HANDLER;
-        if holds_up && entry.counters.was_slow(tokio::time::Instant::now()) {
+        if holds_up && entry.counters.was_slow(Instant::now()) {
             trace::slow(entry, took);
         }
     }

@@ -1,13 +1,13 @@
 //! The path of one event into the bus.
 
 use nexus_events_model::{Event, EventId, IntoEvent, PublishReport};
-use tokio::sync::oneshot;
 
 use crate::bus::Bus;
 use crate::context::Context;
 use crate::delivery::{Delivery, Wait};
 use crate::entrance::{Entering, Entrance, now};
 use crate::error::{Error, Result};
+use crate::sync::oneshot;
 use crate::trace;
 
 /// Proof that an event was accepted.

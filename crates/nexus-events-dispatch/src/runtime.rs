@@ -9,9 +9,6 @@ use std::task::Poll;
 use nexus_events_model::{HandlerOutcome, OutcomeStatus, Text};
 use serde_json::Value;
 use time::OffsetDateTime;
-use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
 use crate::context::Context;
@@ -21,7 +18,7 @@ use crate::handler::{BoxFuture, Called, HandlerResult, LastAttempt, Mode};
 use crate::lane::Held;
 use crate::limits::SLOW_HANDLER;
 use crate::queue::Reason;
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, Handle, Instant, Mutex, OwnedSemaphorePermit, Semaphore, spawn_blocking};
 use crate::trace;
 
 /// One event for one handler.
@@ -323,7 +320,7 @@ async fn run_blocking(entry: &Arc<Entry>, job: &Job, since: Instant, worker: Wor
     let mut context = Context::of_member(entry, job);
     context.worker = Some(worker);
     let (runtime, span) = (Handle::current(), turn.span.clone());
-    let thread = tokio::task::spawn_blocking(move || {
+    let thread = spawn_blocking(move || {
         span.in_scope(|| match call(&context)? {
             Called::Ready(result) => Ok(result),
             Called::Pending(future) => runtime.block_on(context.scope(contain(future))),

@@ -9,11 +9,7 @@ use std::collections::{HashSet, VecDeque};
 use std::pin::pin;
 
 use nexus_events_model::{Event, EventId};
-use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore};
-use tokio::task::AbortHandle;
 use tokio::task::coop::consume_budget;
-use tokio::time::{Instant, timeout_at};
 
 use crate::bus::Bus;
 use crate::context::Context;
@@ -28,7 +24,10 @@ use crate::limits::{
 use crate::pass::Pass;
 use crate::runtime::{Job, Skip, contain, handle};
 use crate::stripe::{Stripe, ThreadRoute};
-use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, OnceLock, Ordering};
+use crate::sync::{
+    AbortHandle, Arc, AtomicBool, AtomicUsize, Handle, Instant, Mutex, Notify, OnceLock, Ordering,
+    Semaphore, timeout_at,
+};
 
 /// Events that are taken from the lane at a time.
 const BATCH: usize = 64;

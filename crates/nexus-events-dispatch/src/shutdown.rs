@@ -4,12 +4,10 @@ use std::collections::HashSet;
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::sync::Notify;
-
 use crate::bus::Bus;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::sync::{AtomicUsize, Ordering};
+use crate::sync::{AtomicUsize, Notify, Ordering, timeout};
 
 /// Set in [`Gate::state`] when no new event is admitted.
 const CLOSED: usize = 1 << (usize::BITS - 1);
@@ -194,8 +192,7 @@ impl Bus {
         gate.changed.notify_waiters();
         // Only events are left whose handlers wait for this too.
         let drained = || self.in_flight() <= gate.leaving.load(Ordering::SeqCst);
-        let drained =
-            before <= own || tokio::time::timeout(deadline, gate.wait_until(drained)).await.is_ok();
+        let drained = before <= own || timeout(deadline, gate.wait_until(drained)).await.is_ok();
         gate.set(STOPPED);
         let lost = if drained { 0 } else { self.in_flight().saturating_sub(own) };
         drop(leaving);

@@ -1,8 +1,19 @@
-//! The one door for locks, atomics and shared pointers, so that a model checker can replace them.
+//! The one door for what threads share or wait on: locks, atomics, shared pointers, tasks, timers,
+//! thread-locals. A model checker comes in here and decides which thread takes the next step.
+//!
+//! A build has what the program runs with, under its own names and at no cost. One with
+//! `--cfg nexus_shuttle` or `--cfg nexus_loom` has stand-ins that run inside a model of
+//! [shuttle](https://docs.rs/shuttle) or [loom](https://docs.rs/loom) only; `cargo xtask models`
+//! makes them.
 
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
-pub(crate) use std::sync::{Arc, OnceLock, Weak};
+#[cfg(any(nexus_shuttle, nexus_loom))]
+mod checked;
+#[cfg(not(any(nexus_shuttle, nexus_loom)))]
+mod real;
 
-pub(crate) use arc_swap::{ArcSwap, Guard};
-pub(crate) use crossbeam_queue::ArrayQueue;
-pub(crate) use parking_lot::Mutex;
+#[cfg(any(nexus_shuttle, nexus_loom))]
+pub use self::checked::model;
+#[cfg(any(nexus_shuttle, nexus_loom))]
+pub(crate) use self::checked::*;
+#[cfg(not(any(nexus_shuttle, nexus_loom)))]
+pub(crate) use self::real::*;

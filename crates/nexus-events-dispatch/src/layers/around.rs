@@ -6,14 +6,13 @@ use std::pin::pin;
 use std::task::Poll;
 
 use nexus_events_model::{Event, Text};
-use tokio::runtime::Handle;
 
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::handler::{BoxFuture, Called, Handler, HandlerError, HandlerResult, LastAttempt, Mode};
 use crate::layer::{Layer, NewSubscription};
 use crate::runtime::{contain, panic_text};
-use crate::sync::Arc;
+use crate::sync::{Arc, Handle};
 
 /// Something around a handler.
 pub(super) trait Surround: Send + Sync + 'static {

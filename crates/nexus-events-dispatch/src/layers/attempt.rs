@@ -1,13 +1,12 @@
 //! One further attempt of a handler, where handlers of its mode run.
 
 use nexus_events_model::Event;
-use tokio::runtime::Handle;
 
 use super::around::call;
 use crate::context::{Context, Retry};
 use crate::handler::{Called, Handler, HandlerResult, Mode};
 use crate::runtime::Worker;
-use crate::sync::Arc;
+use crate::sync::{Arc, Handle, spawn_blocking};
 
 /// Calls the handler again and counts it in `context`; `None` when the handler has ended.
 pub(super) async fn again(
@@ -42,7 +41,7 @@ async fn on_thread(
 ) -> HandlerResult {
     let context = run.with_worker(Some(worker));
     let runtime = Handle::current();
-    let thread = tokio::task::spawn_blocking(move || {
+    let thread = spawn_blocking(move || {
         // A thread cannot be stopped, so the run is over when the thread says so.
         let _run = run;
         match context.within(|| call(&inner, &event, &context)) {

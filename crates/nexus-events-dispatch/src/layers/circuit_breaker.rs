@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use nexus_events_model::{Event, OutcomeStatus, Status};
-use tokio::time::Instant;
 
 use super::around::{Surround, around, at_last, call};
 use crate::context::Context;
@@ -12,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::handler::{Called, Handler, HandlerError, HandlerResult};
 use crate::layer::{Layer, NewSubscription};
 use crate::limits::{CIRCUIT_FAILURES_DEFAULT, CIRCUIT_PAUSE_DEFAULT, CIRCUIT_WINDOW_CALLS_MAX};
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, Instant, Mutex};
 
 /// Spares a handler that fails again and again, and what it calls: *closed* it lets all events
 /// pass; after 5 failures in a row it is *open* and each event fails at once, temporarily, with

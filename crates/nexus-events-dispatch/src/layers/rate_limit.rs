@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use nexus_events_model::Event;
-use tokio::time::{Instant, sleep_until};
 
 use super::around::{
     Surround, around, call, may_wait, on_thread, only_for_a_bus, until_ended, wait_here,
@@ -12,7 +11,7 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::handler::{Called, Handler, HandlerError};
 use crate::layer::{Layer, NewSubscription, Next, Published};
-use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
+use crate::sync::{Arc, AtomicU64, Instant, Mutex, Ordering, sleep_until};
 
 /// Lets so many events pass per second. After a pause a burst of them may pass at once; then each
 /// has its turn, evenly spaced. Clones share one limit.

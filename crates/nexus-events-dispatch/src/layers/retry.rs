@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use nexus_events_model::{Event, OutcomeStatus, Status};
 use time::OffsetDateTime;
-use tokio::time::{Instant, timeout, timeout_at};
 
 use super::around::{Surround, around, call, finish, text_of};
 use super::attempt::again;
@@ -17,7 +16,7 @@ use crate::handler::{
 };
 use crate::layer::{Layer, NewSubscription};
 use crate::limits::{RETRY_ATTEMPTS_MAX, RETRY_BUDGET_DEFAULT};
-use crate::sync::Arc;
+use crate::sync::{Arc, Instant, timeout, timeout_at};
 
 /// Calls a handler that failed again, after a [`Backoff`].
 ///

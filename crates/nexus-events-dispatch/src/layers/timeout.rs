@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use nexus_events_model::{Event, OutcomeStatus};
-use tokio::time::{Instant, timeout_at};
 
 use super::around::{Surround, around, call, finish, may_wait, on_thread, wait_here};
 use crate::context::Context;
@@ -11,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::handler::{BoxFuture, Called, Handler, HandlerError, HandlerResult, LastAttempt};
 use crate::layer::{Layer, NewSubscription};
 use crate::limits::TIMEOUT_DEFAULT;
-use crate::sync::{Arc, AtomicU64, Ordering};
+use crate::sync::{Arc, AtomicU64, Instant, Ordering, timeout_at};
 
 /// Stops an asynchronous handler that takes too long: its future is dropped and the outcome is
 /// *timed out*. The handler sees the end coming in [`Context::deadline`].

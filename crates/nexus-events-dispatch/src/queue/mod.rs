@@ -15,7 +15,6 @@ mod tests;
 mod turns;
 
 use nexus_events_model::{Priority, Text};
-use tokio::time::Instant;
 
 pub use self::overload::Overload;
 pub(crate) use self::overload::{Pushed, Reason};
@@ -23,6 +22,7 @@ pub(crate) use self::overload::{Pushed, Reason};
 use self::class::{Class, End, Row};
 use self::keys::{Keys, Spot};
 use self::turns::Turns;
+use crate::sync::Instant;
 
 const CLASSES: usize = Priority::ALL.len();
 

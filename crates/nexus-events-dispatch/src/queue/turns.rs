@@ -1,9 +1,8 @@
 //! Whose turn it is among four priorities.
 
-use tokio::time::Instant;
-
 use crate::limits::{QUEUE_AGEING_STEP, QUEUE_TURNS};
 use crate::queue::{Age, CLASSES};
+use crate::sync::Instant;
 
 /// A round gives each class its turns, the highest first. A turn goes to an item of that class or
 /// to an older one of a lower class that counts as that high by now; when both are there,

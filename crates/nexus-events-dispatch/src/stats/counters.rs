@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nexus_events_model::{HandlerOutcome, OutcomeStatus};
-use tokio::time::Instant;
 
 use super::histogram::{Histogram, Latency};
 use crate::delivery::End;
 use crate::limits::{SLOW_HANDLER_WARNING_EVERY, TIMED_PASSES};
 use crate::queue::Reason;
 use crate::runtime::Skip;
-use crate::sync::{AtomicI64, AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicI64, AtomicU64, Instant, Mutex, Ordering};
 
 /// A number that only grows. Nobody orders other memory by it.
 #[derive(Default)]

@@ -1,0 +1,115 @@
+//! Time that stands still until a model [advances](advance) it, so that a timer goes off between
+//! any two steps of the other threads.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::ops::{Add, Sub};
+use std::pin::pin;
+use std::sync::OnceLock;
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant as Base};
+
+std::thread_local! {
+    /// Of the model that this thread of the machine runs.
+    static NOW: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+    static TIMERS: RefCell<Vec<Waker>> = const { RefCell::new(Vec::new()) };
+}
+
+/// When the time of models begins.
+static START: OnceLock<Base> = OnceLock::new();
+
+/// Begins the time of a model anew.
+pub fn begin() {
+    NOW.set(Duration::ZERO);
+    TIMERS.take();
+}
+
+/// Lets time pass for all threads of a model.
+pub fn advance(by: Duration) {
+    NOW.set(NOW.get() + by);
+    TIMERS.take().into_iter().for_each(Waker::wake);
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Instant(Base);
+
+impl Instant {
+    pub(crate) fn now() -> Self {
+        Self(*START.get_or_init(Base::now) + NOW.get())
+    }
+
+    pub(crate) fn from_std(instant: Base) -> Self {
+        Self(instant)
+    }
+
+    pub(crate) fn into_std(self) -> Base {
+        self.0
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        Self::now().saturating_duration_since(*self)
+    }
+
+    pub(crate) fn saturating_duration_since(&self, earlier: Self) -> Duration {
+        self.0.saturating_duration_since(earlier.0)
+    }
+
+    pub(crate) fn duration_since(&self, earlier: Self) -> Duration {
+        self.saturating_duration_since(earlier)
+    }
+
+    pub(crate) fn checked_add(&self, duration: Duration) -> Option<Self> {
+        self.0.checked_add(duration).map(Self)
+    }
+}
+
+impl Add<Duration> for Instant {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0 + duration)
+    }
+}
+
+impl Sub for Instant {
+    type Output = Duration;
+
+    fn sub(self, earlier: Self) -> Duration {
+        self.saturating_duration_since(earlier)
+    }
+}
+
+/// Time is up.
+#[derive(Debug)]
+pub(crate) struct Elapsed;
+
+pub(crate) fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
+    sleep_until(Instant::now() + duration)
+}
+
+pub(crate) fn sleep_until(at: Instant) -> impl Future<Output = ()> + Send {
+    poll_fn(move |task| {
+        if Instant::now() >= at {
+            return Poll::Ready(());
+        }
+        let waker = task.waker().clone();
+        TIMERS.with_borrow_mut(|timers| timers.push(waker));
+        Poll::Pending
+    })
+}
+
+pub(crate) fn timeout<F: Future>(
+    duration: Duration,
+    future: F,
+) -> impl Future<Output = Result<F::Output, Elapsed>> {
+    timeout_at(Instant::now() + duration, future)
+}
+
+pub(crate) async fn timeout_at<F: Future>(at: Instant, future: F) -> Result<F::Output, Elapsed> {
+    let (mut future, mut up) = (pin!(future), pin!(sleep_until(at)));
+    poll_fn(|task| match future.as_mut().poll(task) {
+        Poll::Ready(output) => Poll::Ready(Ok(output)),
+        Poll::Pending => up.as_mut().poll(task).map(|()| Err(Elapsed)),
+    })
+    .await
+}
