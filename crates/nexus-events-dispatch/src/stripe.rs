@@ -158,7 +158,10 @@ impl Stripe {
         let route = routes.by_type.values().find(|route| Arc::as_ptr(route).addr() == address);
         let may_run = match (route, &routes.passing) {
             (Some(route), _) => route.route.iter().any(|on| Arc::ptr_eq(on, entry)),
-            (None, (passing, handlers)) if *passing == address => handlers.contains(&entry.id),
+            // A pass of any route has no address.
+            (None, (passing, handlers)) if address != 0 && *passing == address => {
+                handlers.contains(&entry.id)
+            }
             // It is between two passes, most likely.
             (None, _) => true,
         };

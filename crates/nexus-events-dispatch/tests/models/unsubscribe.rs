@@ -8,7 +8,7 @@ use crate::explore::{SCHEDULES, explore};
 use crate::{Flag, Log, bus, close, event, forbid, number, publisher, spawn};
 
 /// Of the scenario: one half in each of its two tests.
-const D16_SCHEDULES: usize = 4_000;
+const D16_SCHEDULES: usize = 50_000;
 
 /// A handler that must not be inside of a call once `ended` is set.
 fn until(ended: &Flag, log: &Log) -> impl Fn(&Event) + Send + Sync + 'static {
@@ -53,6 +53,11 @@ fn no_call_after_unsubscribe_returned_inline() {
 #[test]
 fn no_call_after_unsubscribe_returned_queued() {
     explore(SCHEDULES, || no_call_after_unsubscribe_returned(Mode::Queued, true));
+}
+
+#[test]
+fn no_call_after_unsubscribe_returned_on_a_shared_lane() {
+    explore(SCHEDULES, || no_call_after_unsubscribe_returned(Mode::Queued, false));
 }
 
 #[test]
