@@ -4,8 +4,13 @@
 #![cfg(nexus_shuttle)]
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod endings;
 mod explore;
+mod groups;
+mod queue;
 mod registry;
+mod shared_lanes;
+mod shutdown;
 mod unsubscribe;
 
 use std::cell::RefCell;

@@ -5,25 +5,41 @@
 pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
 
 #[cfg(nexus_loom)]
-pub(crate) use self::fenced::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
+pub(crate) use self::ordered::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
 
 #[cfg(nexus_loom)]
-mod fenced {
-    use std::sync::atomic::Ordering;
+mod ordered {
+    use std::sync::atomic::Ordering::{self, Acquire, Release, SeqCst};
 
-    use loom::sync::atomic::{self, fence};
+    use loom::sync::atomic::{self, AtomicUsize as Order};
 
-    /// Loom takes sequentially consistent accesses for mere acquire and release, but knows the
-    /// fence. A fence before each access is what compilers emit for them on POWER, so nothing is
-    /// stronger here than on a real machine.
-    fn lead(order: Ordering) -> Ordering {
-        if order == Ordering::SeqCst {
-            fence(Ordering::SeqCst);
-        }
-        order
+    loom::lazy_static! {
+        /// Loom takes sequentially consistent accesses for mere acquire and release. Here each
+        /// takes its place in this one order: a read sees what was written that way before it, and
+        /// only such writes are seen by it.
+        static ref ORDER: Order = Order::new(0);
     }
 
-    macro_rules! fenced {
+    fn read<T>(order: Ordering, access: impl FnOnce() -> T) -> T {
+        if order == SeqCst {
+            ORDER.fetch_add(1, Acquire);
+        }
+        access()
+    }
+
+    fn write<T>(order: Ordering, access: impl FnOnce() -> T) -> T {
+        let done = access();
+        if order == SeqCst {
+            ORDER.fetch_add(1, Release);
+        }
+        done
+    }
+
+    fn change<T>(order: Ordering, access: impl FnOnce() -> T) -> T {
+        write(order, || read(order, access))
+    }
+
+    macro_rules! ordered {
         ($name:ident, $value:ty) => {
             #[derive(Debug, Default)]
             pub(crate) struct $name(atomic::$name);
@@ -35,15 +51,19 @@ mod fenced {
                 }
 
                 pub(crate) fn load(&self, order: Ordering) -> $value {
-                    self.0.load(lead(order))
+                    read(order, || self.0.load(order))
                 }
 
                 pub(crate) fn store(&self, value: $value, order: Ordering) {
-                    self.0.store(value, lead(order));
+                    write(order, || self.0.store(value, order));
                 }
 
                 pub(crate) fn swap(&self, value: $value, order: Ordering) -> $value {
-                    self.0.swap(value, lead(order))
+                    change(order, || self.0.swap(value, order))
+                }
+
+                pub(crate) fn fetch_or(&self, value: $value, order: Ordering) -> $value {
+                    change(order, || self.0.fetch_or(value, order))
                 }
 
                 pub(crate) fn compare_exchange(
@@ -53,22 +73,34 @@ mod fenced {
                     success: Ordering,
                     failure: Ordering,
                 ) -> Result<$value, $value> {
-                    self.0.compare_exchange(current, new, lead(success), failure)
-                }
-
-                pub(crate) fn fetch_or(&self, value: $value, order: Ordering) -> $value {
-                    self.0.fetch_or(value, lead(order))
+                    change(success, || self.0.compare_exchange(current, new, success, failure))
                 }
             }
         };
     }
 
-    macro_rules! fenced_number {
+    macro_rules! ordered_number {
         ($name:ident, $value:ty) => {
-            fenced!($name, $value);
+            ordered!($name, $value);
 
             #[allow(dead_code, reason = "not every operation is used on every type")]
             impl $name {
+                pub(crate) fn fetch_add(&self, value: $value, order: Ordering) -> $value {
+                    change(order, || self.0.fetch_add(value, order))
+                }
+
+                pub(crate) fn fetch_sub(&self, value: $value, order: Ordering) -> $value {
+                    change(order, || self.0.fetch_sub(value, order))
+                }
+
+                pub(crate) fn fetch_max(&self, value: $value, order: Ordering) -> $value {
+                    change(order, || self.0.fetch_max(value, order))
+                }
+
+                pub(crate) fn fetch_min(&self, value: $value, order: Ordering) -> $value {
+                    change(order, || self.0.fetch_min(value, order))
+                }
+
                 pub(crate) fn compare_exchange_weak(
                     &self,
                     current: $value,
@@ -76,39 +108,23 @@ mod fenced {
                     success: Ordering,
                     failure: Ordering,
                 ) -> Result<$value, $value> {
-                    self.0.compare_exchange_weak(current, new, lead(success), failure)
-                }
-
-                pub(crate) fn fetch_add(&self, value: $value, order: Ordering) -> $value {
-                    self.0.fetch_add(value, lead(order))
-                }
-
-                pub(crate) fn fetch_sub(&self, value: $value, order: Ordering) -> $value {
-                    self.0.fetch_sub(value, lead(order))
-                }
-
-                pub(crate) fn fetch_max(&self, value: $value, order: Ordering) -> $value {
-                    self.0.fetch_max(value, lead(order))
-                }
-
-                pub(crate) fn fetch_min(&self, value: $value, order: Ordering) -> $value {
-                    self.0.fetch_min(value, lead(order))
+                    self.compare_exchange(current, new, success, failure)
                 }
 
                 pub(crate) fn fetch_update(
                     &self,
                     set: Ordering,
                     fetch: Ordering,
-                    change: impl FnMut($value) -> Option<$value>,
+                    update: impl FnMut($value) -> Option<$value>,
                 ) -> Result<$value, $value> {
-                    self.0.fetch_update(lead(set), fetch, change)
+                    change(set, || self.0.fetch_update(set, fetch, update))
                 }
             }
         };
     }
 
-    fenced!(AtomicBool, bool);
-    fenced_number!(AtomicI64, i64);
-    fenced_number!(AtomicU64, u64);
-    fenced_number!(AtomicUsize, usize);
+    ordered!(AtomicBool, bool);
+    ordered_number!(AtomicI64, i64);
+    ordered_number!(AtomicU64, u64);
+    ordered_number!(AtomicUsize, usize);
 }

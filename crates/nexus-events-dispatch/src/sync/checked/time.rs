@@ -2,17 +2,20 @@
 //! any two steps of the other threads.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::ops::{Add, Sub};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::OnceLock;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant as Base};
 
 std::thread_local! {
     /// Of the model that this thread of the machine runs.
     static NOW: Cell<Duration> = const { Cell::new(Duration::ZERO) };
-    static TIMERS: RefCell<Vec<Waker>> = const { RefCell::new(Vec::new()) };
+    /// Who waits, by number.
+    static TIMERS: RefCell<BTreeMap<u64, Waker>> = const { RefCell::new(BTreeMap::new()) };
+    static TIMERS_MADE: Cell<u64> = const { Cell::new(0) };
 }
 
 /// When the time of models begins.
@@ -27,7 +30,7 @@ pub fn begin() {
 /// Lets time pass for all threads of a model.
 pub fn advance(by: Duration) {
     NOW.set(NOW.get() + by);
-    TIMERS.take().into_iter().for_each(Waker::wake);
+    TIMERS.take().into_values().for_each(Waker::wake);
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,14 +91,35 @@ pub(crate) fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
 }
 
 pub(crate) fn sleep_until(at: Instant) -> impl Future<Output = ()> + Send {
-    poll_fn(move |task| {
-        if Instant::now() >= at {
+    TIMERS_MADE.set(TIMERS_MADE.get() + 1);
+    Sleep { at, number: TIMERS_MADE.get() }
+}
+
+struct Sleep {
+    at: Instant,
+    number: u64,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<()> {
+        if Instant::now() >= self.at {
             return Poll::Ready(());
         }
         let waker = task.waker().clone();
-        TIMERS.with_borrow_mut(|timers| timers.push(waker));
+        let before = TIMERS.with_borrow_mut(|timers| timers.insert(self.number, waker));
+        // A step of the model, so not with the timers in hand.
+        drop(before);
         Poll::Pending
-    })
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        let waker = TIMERS.with_borrow_mut(|timers| timers.remove(&self.number));
+        drop(waker);
+    }
 }
 
 pub(crate) fn timeout<F: Future>(
