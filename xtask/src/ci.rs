@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::{readme, repo, shell, test, tidy};
+use crate::{models, readme, repo, shell, test, tidy};
 
 /// What runs, and how to run just that again.
 enum Step {
@@ -42,7 +42,8 @@ fn steps(root: &Path) -> Result<Vec<(String, Step)>> {
             Step::Cargo(cargo("clippy --workspace --all-targets -- -D warnings")),
         ),
         ("tidy".to_owned(), Step::Own("tidy", tidy::run)),
-        ("test".to_owned(), Step::Own("test", test::run)),
+        ("models".to_owned(), Step::Own("models", models::run)),
+        ("test".to_owned(), Step::Own("test", test::without_models)),
         ("doc".to_owned(), Step::Cargo(doc)),
     ];
     let examples = examples(root)?;
@@ -123,11 +124,11 @@ mod tests {
     fn steps_are_in_order_and_name_the_command_that_repeats_them() {
         let steps = steps(&repo::root().unwrap()).unwrap();
         let names: Vec<&str> = steps.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names[..5], ["fmt", "clippy", "tidy", "test", "doc"]);
+        assert_eq!(names[..6], ["fmt", "clippy", "tidy", "models", "test", "doc"]);
         assert_eq!(names.last(), Some(&"readme"));
         assert_eq!(steps[2].1.repeat(), "cargo xtask tidy");
         assert_eq!(
-            steps[4].1.repeat(),
+            steps[5].1.repeat(),
             "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps"
         );
     }

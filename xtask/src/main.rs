@@ -7,6 +7,7 @@
 
 mod bench;
 mod ci;
+mod models;
 mod nearest;
 mod readme;
 mod repo;
@@ -22,7 +23,7 @@ use anyhow::Result;
 /// A command: its name, how to use it, what it does.
 type Command = (&'static str, &'static str, fn(&[String]) -> Result<()>);
 
-const COMMANDS: [Command; 5] = [
+const COMMANDS: [Command; 6] = [
     (
         "ci",
         "  ci                             everything that must hold before a merge, in order\n",
@@ -30,10 +31,16 @@ const COMMANDS: [Command; 5] = [
     ),
     (
         "test",
-        "  test [--quick] [-- ARGS]       doc tests, then all tests; ARGS go to cargo nextest
+        "  test [--quick] [-- ARGS]       models, doc tests, then all tests; ARGS go to cargo nextest
                                  --quick: only the tests, those that need a browser or Python skip
 ",
         test::run,
+    ),
+    (
+        "models",
+        "  models [NAME]                  model checks of the dispatch core; only those with NAME in it
+",
+        models::run,
     ),
     (
         "tidy",

@@ -1,4 +1,4 @@
-//! `test`: doc tests, then every test of the workspace.
+//! `test`: models, doc tests, then every test of the workspace.
 //!
 //! The runner comes last, so that the output ends with its closing lines.
 
@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::tools::{self, Tools};
-use crate::{shell, unknown_argument};
+use crate::{models, shell, unknown_argument};
 
 #[derive(Debug, PartialEq, Eq)]
 struct Options {
@@ -17,6 +17,18 @@ struct Options {
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let options = Options::parse(args)?;
+    if !options.quick {
+        models::run(&[])?;
+    }
+    test(&options)
+}
+
+/// As [`run`], for those who have run the models already.
+pub(crate) fn without_models(args: &[String]) -> Result<()> {
+    test(&Options::parse(args)?)
+}
+
+fn test(options: &Options) -> Result<()> {
     let mut runner = runner(has_nextest(), &options.runner);
     if !options.quick {
         let tools = tools::ensure()?;

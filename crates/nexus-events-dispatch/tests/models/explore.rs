@@ -9,7 +9,7 @@ use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 
 /// Schedules of each model: one half drawn step by step, the other with fixed priorities that
 /// change a few times (PCT), which finds what a rare switch at the right moment breaks.
-pub(crate) const SCHEDULES: usize = 20_000;
+pub(crate) const SCHEDULES: usize = 10_000;
 
 /// How often priorities change in one PCT schedule.
 const PCT_DEPTH: usize = 3;
