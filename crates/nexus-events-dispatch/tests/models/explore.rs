@@ -1,6 +1,7 @@
 //! Runs a model under many schedules and says how to repeat the one that fails.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use nexus_events_dispatch::model::begin;
@@ -25,7 +26,12 @@ const STACK_BYTES: usize = 256 * 1024;
 /// A file with a schedule to repeat, instead of exploring.
 const REPLAY: &str = "NEXUS_MODEL_REPLAY";
 
-pub(crate) fn explore(schedules: usize, model: impl Fn() + Send + Sync + Clone + 'static) {
+pub(crate) fn explore(schedules: usize, model: impl Fn() + Send + Sync + 'static) {
+    explore_boxed(schedules, Arc::new(model));
+}
+
+/// Built once for all models.
+fn explore_boxed(schedules: usize, model: Arc<dyn Fn() + Send + Sync>) {
     let name = std::thread::current().name().unwrap_or("model").to_owned();
     let model = move || {
         begin();
