@@ -9,6 +9,7 @@ mod explore;
 mod groups;
 mod queue;
 mod registry;
+mod reports;
 mod shared_lanes;
 mod shutdown;
 mod unsubscribe;
