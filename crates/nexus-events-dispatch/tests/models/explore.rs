@@ -9,11 +9,11 @@ use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 
 /// Schedules of each model: one half drawn step by step, the other with fixed priorities that
-/// change a few times (PCT), which finds what a rare switch at the right moment breaks.
+/// change a few times (PCT), which finds what a few switches at the right moments break.
 pub(crate) const SCHEDULES: usize = 10_000;
 
-/// How often priorities change in one PCT schedule.
-const PCT_DEPTH: usize = 3;
+/// How many steps have to meet for what is looked for, in one half of the PCT schedules each.
+const PCT_DEPTHS: [usize; 2] = [3, 5];
 
 /// The same schedules in every run. `SHUTTLE_RANDOM_SEED` chooses others.
 const SEED: u64 = 0x6e65_7875_735f_6576;
@@ -41,11 +41,14 @@ fn explore_boxed(schedules: usize, model: Arc<dyn Fn() + Send + Sync>) {
         return shuttle::replay_from_file(model, PathBuf::from(file));
     }
     let start = Instant::now();
-    let random = run(&name, RandomScheduler::new_from_seed(SEED, schedules / 2), model.clone());
-    let pct = PctScheduler::new_from_seed(SEED, PCT_DEPTH, schedules - schedules / 2);
-    let pct = run(&name, pct, model);
+    let random = RandomScheduler::new_from_seed(SEED, schedules / 2);
+    let mut explored = run(&name, random, model.clone());
+    for depth in PCT_DEPTHS {
+        let pct = PctScheduler::new_from_seed(SEED, depth, schedules / 4);
+        explored += run(&name, pct, model.clone());
+    }
     // `cargo xtask models` adds these up.
-    println!("{name}: {} schedules in {:.1} s", random + pct, start.elapsed().as_secs_f64());
+    println!("{name}: {} schedules in {:.1} s", explored, start.elapsed().as_secs_f64());
 }
 
 fn run(

@@ -1,5 +1,7 @@
 //! Publishers that wait for what becomes of their events.
 
+use std::sync::{Arc, Mutex};
+
 use nexus_events_dispatch::{Bus, Context, HandlerExt, Mode, SubscriptionOptions};
 use nexus_events_model::{Event, OutcomeStatus};
 use shuttle::future::block_on;
@@ -137,4 +139,31 @@ fn a_bus_that_is_dropped_leaves_nothing_running() {
         drop(bus);
         assert_eq!(publisher.join().unwrap(), 0);
     });
+}
+
+/// A context that outlives its call publishes while its event comes to an end.
+#[test]
+fn a_follow_up_of_the_last_moment_is_handled() {
+    for mode in [Mode::Inline, Mode::Blocking] {
+        explore(SCHEDULES / 2, move || {
+            let (bus, log) = (bus(), Log::default());
+            let late: Arc<Mutex<Vec<JoinHandle<()>>>> = Arc::default();
+            let publishes_late = {
+                let late = late.clone();
+                move |event: &Event, context: &Context| {
+                    let (context, id) = (context.clone(), number(event) + 100);
+                    let publish = move || drop(context.publish(crate::event("b", id)).unwrap());
+                    late.lock().unwrap().push(spawn(publish));
+                }
+            };
+            bus.on("a", publishes_late.mode(mode)).unwrap();
+            bus.on("b", log.writes()).unwrap();
+            block_on(bus.publish_and_wait(event("a", 1))).unwrap();
+            let late: Vec<_> = late.lock().unwrap().drain(..).collect();
+            late.into_iter().for_each(|thread| thread.join().unwrap());
+            block_on(bus.idle());
+            assert_eq!(log.all(), [101]);
+            assert!(close(bus).is_clean());
+        });
+    }
 }

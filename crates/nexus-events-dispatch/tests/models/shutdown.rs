@@ -148,3 +148,20 @@ fn shutdowns_do_not_wait_for_each_other() {
         assert_eq!(log.all().len() as u64, accepted);
     });
 }
+
+/// One event that becomes two, and nothing else, so that few steps are between any two.
+#[test]
+fn a_shutdown_that_meets_one_event_waits_for_its_follow_up() {
+    explore(SCHEDULES * 4, || {
+        let (bus, over, log) = (bus(), Flag::default(), Log::default());
+        bus.on("a", follows_up(&log, &over)).unwrap();
+        bus.on("b", log.writes()).unwrap();
+        let publisher = publisher(&bus, &[1]);
+        assert!(block_on(bus.shutdown(DEADLINE)).is_clean());
+        let handled = log.all();
+        over.set();
+        let accepted = publisher.join().unwrap();
+        assert_eq!(WRONG.take(), [""; 0]);
+        assert_eq!(handled, if accepted == 1 { vec![1, 101] } else { vec![] });
+    });
+}

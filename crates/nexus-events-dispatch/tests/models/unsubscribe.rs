@@ -116,3 +116,17 @@ fn d16_handlers_come_and_go_while_two_publish_inline() {
 fn d16_handlers_come_and_go_while_two_publish_queued() {
     explore(D16_SCHEDULES / 2, || d16(Mode::Queued));
 }
+
+/// A handler earlier in the same pass has waited for the end of another one; that is over.
+#[test]
+fn no_call_after_unsubscribe_returned_behind_a_handler_that_has_waited() {
+    explore(SCHEDULES, || {
+        let (bus, log, ended) = (bus(), Log::default(), Flag::default());
+        let other = bus.on("z", |_: &Event| {}).unwrap();
+        bus.on("a", move |_: &Event| _ = block_on(other.unsubscribe())).unwrap();
+        let ending = end(bus.on("a", until(&ended, &log)).unwrap(), &ended);
+        assert_eq!(publisher(&bus, "a", &[1, 2]).join().unwrap(), 0);
+        ending.join().unwrap();
+        assert!(close(bus).is_clean());
+    });
+}
