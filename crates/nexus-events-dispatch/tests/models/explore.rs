@@ -10,7 +10,7 @@ use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 
 /// Schedules of each model: one half drawn step by step, the other with fixed priorities that
 /// change a few times (PCT), which finds what a few switches at the right moments break.
-pub(crate) const SCHEDULES: usize = 10_000;
+pub(crate) const SCHEDULES: usize = 6_000;
 
 /// How many steps have to meet for what is looked for, in one half of the PCT schedules each.
 const PCT_DEPTHS: [usize; 2] = [3, 5];
