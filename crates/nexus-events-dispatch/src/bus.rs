@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{BusClock, Clock, Moment};
 use crate::delivery::{Delivery, Wait};
 use crate::endings::Endings;
 use crate::entry::Entry;
@@ -67,7 +67,7 @@ pub(crate) struct Inner {
     history_bytes_max: usize,
     follow_ups: FollowUps,
     pub(crate) endings: Endings,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: BusClock,
     workers: Arc<Semaphore>,
     max_workers: usize,
     runtime: OnceLock<Handle>,
@@ -210,12 +210,9 @@ impl Bus {
     }
 
     /// The event, and when it was stamped if it had to be.
-    pub(crate) fn stamp_at(
-        &self,
-        event: impl IntoEvent,
-    ) -> Result<(Event, Option<OffsetDateTime>)> {
+    pub(crate) fn stamp_at(&self, event: impl IntoEvent) -> Result<(Event, Option<Moment>)> {
         let mut stamped = None;
-        let event = event.into_event(|| stamp::stamp(*stamped.insert(self.now())))?;
+        let event = event.into_event(|| stamp::stamp(*stamped.insert(self.0.clock.moment())))?;
         Ok((event, stamped))
     }
 
@@ -405,7 +402,7 @@ pub struct BusBuilder {
     max_workers: usize,
     history: usize,
     history_bytes: usize,
-    clock: Arc<dyn Clock>,
+    clock: BusClock,
     layers: Layers,
     states: States,
 }
@@ -416,7 +413,7 @@ impl Default for BusBuilder {
             max_workers: WORKERS_DEFAULT,
             history: HISTORY_EVENTS_DEFAULT,
             history_bytes: HISTORY_BYTES_DEFAULT,
-            clock: Arc::new(SystemClock),
+            clock: BusClock::default(),
             layers: Layers::default(),
             states: States::default(),
         }
@@ -460,7 +457,7 @@ impl BusBuilder {
     /// # Ok::<(), nexus_events_dispatch::Error>(())
     /// ```
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
+        self.clock = BusClock(Some(Arc::new(clock)));
         self
     }
 

@@ -11,9 +11,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use nexus_events_model::{Event, OutcomeStatus};
-use time::OffsetDateTime;
 
 use crate::bus::Bus;
+use crate::clock::Moment;
 use crate::context::{Context, OnStack};
 use crate::delivery::Delivery;
 use crate::entry::Entry;
@@ -37,7 +37,7 @@ pub(crate) enum Passed {
 }
 
 /// Takes an event through its handlers, `stamped` then if the bus did that.
-pub(crate) fn pass(bus: &Bus, event: Event, stamped: Option<OffsetDateTime>) -> Result<Passed> {
+pub(crate) fn pass(bus: &Bus, event: Event, stamped: Option<Moment>) -> Result<Passed> {
     let long_way = |event| Ok(Passed::Left(Delivery::first(bus, event, None)?));
     let route = match here::route(&bus.0, event.event_type()) {
         Some(route) if route.route.is_passable() && !trace::has_spans() => route,
@@ -286,14 +286,14 @@ impl Pass<'_> {
         self.counts.failed.add(1);
     }
 
-    fn finish(self, bus: &Bus, end: usize, stamped: Option<OffsetDateTime>) -> Passed {
+    fn finish(self, bus: &Bus, end: usize, stamped: Option<Moment>) -> Passed {
         let handlers = self.route().len();
         let shared = self.route().shared();
         if let Some(delivery) = self.on_stack.delivery() {
             let counts_here = |place: &usize| !self.apart.contains(place);
             let ran: Vec<usize> = (0..end).filter(counts_here).collect();
             let inline = ran.iter().filter(|place| !self.route()[**place].is_queued()).count();
-            let last = unix_micros(stamped.unwrap_or_else(|| bus.now()));
+            let last = stamped.unwrap_or_else(|| bus.0.clock.moment()).unix_micros;
             ran.iter().for_each(|place| self.route()[*place].counters.passed(1, last));
             self.counts.runs.add(inline as u64);
             delivery.take_over(end, !ran.is_empty());
@@ -307,7 +307,7 @@ impl Pass<'_> {
             // First, so that nobody sees a run that was none.
             self.apart.iter().for_each(|place| self.route()[*place].counters.passed_over());
             self.on_stack.route.passes.add(1);
-            let last = unix_micros(stamped.unwrap_or_else(|| bus.now()));
+            let last = stamped.unwrap_or_else(|| bus.0.clock.moment()).unix_micros;
             self.on_stack.route.last.store(last, Ordering::Relaxed);
             counts.handled.add(1);
         } else if handlers == 0 {
@@ -321,9 +321,4 @@ impl Pass<'_> {
         let id = self.on_stack.event.id().clone();
         Passed::Through(Receipt { matched: handlers - filtered, ..Receipt::new(id) })
     }
-}
-
-/// Without the 128-bit division that counting in nanoseconds takes.
-fn unix_micros(time: OffsetDateTime) -> i64 {
-    time.unix_timestamp() * 1_000_000 + i64::from(time.microsecond())
 }
