@@ -304,7 +304,10 @@ impl Bus {
     pub(crate) fn route(&self, event_type: &EventType) -> Arc<Route> {
         match here::route(&self.0, event_type) {
             Some(route) => route.route.clone(),
-            None => Arc::new(self.0.registry.snapshot().find(event_type)),
+            None => {
+                let ends = self.0.registry.ends();
+                Arc::new(self.0.registry.snapshot().find(event_type, ends))
+            }
         }
     }
 

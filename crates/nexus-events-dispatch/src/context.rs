@@ -133,6 +133,14 @@ impl Context {
         Self::new(Way::OnStack(on_stack), 0)
     }
 
+    /// Makes it the one of the next event of the same lane and route; gives back the event before.
+    pub(crate) fn replace_event(&mut self, event: Event) -> Option<Event> {
+        match &mut self.way {
+            Way::OnStack(on_stack) => Some(std::mem::replace(&mut on_stack.event, event)),
+            Way::Tracked(_) => None,
+        }
+    }
+
     /// For the handler at this place of a delivery.
     pub(crate) fn tracked(delivery: Arc<Delivery>, place: usize) -> Self {
         Self::new(Way::Tracked(delivery), place)

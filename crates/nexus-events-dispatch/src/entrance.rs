@@ -5,6 +5,7 @@ use std::task;
 
 use nexus_events_model::{Event, IntoEvent, PublishReport};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::bus::Bus;
 use crate::context::Context;
@@ -12,18 +13,20 @@ use crate::delivery::{Delivery, Wait};
 use crate::error::{Error, Result};
 use crate::handler::BoxFuture;
 use crate::layer::{Door, Next, Published};
+use crate::limits::QUEUE_WAIT_MAX;
 use crate::pass::{Passed, pass};
 use crate::publish::Receipt;
+use crate::shared::give_way;
 use crate::shutdown::Admission;
-use crate::sync::{Arc, Mutex};
+use crate::sync::Mutex;
 use crate::trace;
 
 /// What comes of an event at the door.
 pub(crate) enum Entering {
     /// It is in.
     In(Receipt),
-    /// It has to be driven.
-    Driven(Arc<Delivery>),
+    /// It has come as far as it can without waiting.
+    Passed(Passed),
     /// There are layers before the door.
     Layered(Event),
 }
@@ -39,9 +42,39 @@ impl Bus {
             return Ok(Entering::Layered(event));
         }
         Ok(match pass(self, event, stamped)? {
-            Passed::Through(receipt) => Entering::In(receipt),
-            Passed::Left(delivery) => Entering::Driven(delivery),
+            Passed::Through(receipt, false) => Entering::In(receipt),
+            passed => Entering::Passed(passed),
         })
+    }
+}
+
+impl Passed {
+    /// Takes the event on from where it is. Who is still without room in the end is skipped.
+    pub(crate) async fn go_on(mut self, bus: &Bus, mut wait: Wait) -> Result<Receipt> {
+        let mut until = None;
+        loop {
+            self = match self {
+                Self::Through(receipt, woken) => {
+                    if woken && wait == Wait::Here {
+                        give_way().await;
+                    }
+                    return Ok(receipt);
+                }
+                Self::Left(delivery) => {
+                    Delivery::drive(delivery.clone(), wait).await;
+                    return Ok(delivery.receipt());
+                }
+                Self::Blocked(event, lane) => {
+                    let until = *until.get_or_insert_with(|| Instant::now() + QUEUE_WAIT_MAX);
+                    if wait == Wait::Here && lane.has_room(until).await {
+                        pass(bus, event, None)?
+                    } else {
+                        wait = Wait::Never;
+                        Self::Left(Delivery::first(bus, event, None)?)
+                    }
+                }
+            };
+        }
     }
 }
 
@@ -112,12 +145,7 @@ impl<'a> Entrance<'a> {
             Some(_) => Passed::Left(Delivery::first(self.bus, event, sender)?),
             None => pass(self.bus, event, None)?,
         };
-        let delivery = match passed {
-            Passed::Through(receipt) => return Ok(receipt),
-            Passed::Left(delivery) => delivery,
-        };
-        Delivery::drive(delivery.clone(), self.wait).await;
-        Ok(delivery.receipt())
+        passed.go_on(self.bus, self.wait).await
     }
 }
 

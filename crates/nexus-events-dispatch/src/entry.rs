@@ -6,6 +6,7 @@ use tokio::sync::futures::Notified;
 
 use crate::handler::{Handler, Mode, Turn};
 use crate::lane::Lane;
+use crate::limits::SLOW_TURNS;
 use crate::shared::SharedLane;
 use crate::stats::HandlerCounters;
 use crate::subscription::HandlerPriority;
@@ -35,6 +36,8 @@ pub(crate) struct Entry {
     pub(crate) concurrency: usize,
     ended: AtomicBool,
     running: AtomicUsize,
+    /// Slow turns on a shared lane, one after the other.
+    slow_turns: AtomicUsize,
     /// Told when no further run may begin.
     end: Notify,
     /// Told when what still runs on tasks is to be dropped.
@@ -72,6 +75,7 @@ impl Entry {
             concurrency,
             ended: AtomicBool::new(false),
             running: AtomicUsize::new(0),
+            slow_turns: AtomicUsize::new(0),
             end: Notify::new(),
             cut_off: Notify::new(),
             idle: Notify::new(),
@@ -106,6 +110,22 @@ impl Entry {
         self.running.fetch_add(1, Ordering::SeqCst);
         let run = Run(self.clone());
         (!self.has_ended()).then_some(run)
+    }
+
+    pub(crate) fn was_slow(&self) {
+        self.slow_turns.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn was_quick(&self) {
+        if self.slow_turns.load(Ordering::Relaxed) > 0 {
+            self.slow_turns.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it is slow itself. Any turn may look so once, when the machine takes the processor
+    /// away.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.slow_turns.load(Ordering::Relaxed) >= SLOW_TURNS
     }
 
     pub(crate) fn has_ended(&self) -> bool {

@@ -75,9 +75,8 @@ impl Bus {
     pub async fn publish(&self, event: impl IntoEvent) -> Result<Receipt> {
         match self.come_in(event).map_err(trace::refused)? {
             Entering::In(receipt) => Ok(receipt),
-            Entering::Driven(delivery) => {
-                Delivery::drive(delivery.clone(), Wait::Here).await;
-                Ok(delivery.receipt())
+            Entering::Passed(passed) => {
+                passed.go_on(self, Wait::Here).await.map_err(trace::refused)
             }
             Entering::Layered(event) => {
                 Entrance::new(self, Wait::Here).enter(event).await.map_err(trace::refused)
@@ -94,10 +93,9 @@ impl Bus {
     pub fn try_publish(&self, event: impl IntoEvent) -> Result<Receipt> {
         match self.come_in(event).map_err(trace::refused)? {
             Entering::In(receipt) => Ok(receipt),
-            Entering::Driven(delivery) => {
-                // Without waiting for queues it is driven in one go.
-                let _ = now(Delivery::drive(delivery.clone(), Wait::Never));
-                Ok(delivery.receipt())
+            Entering::Passed(passed) => {
+                let passed = now(passed.go_on(self, Wait::Never));
+                passed.unwrap_or_else(|| Err(Error::would_wait())).map_err(trace::refused)
             }
             Entering::Layered(event) => {
                 let entrance = Entrance::new(self, Wait::Never);

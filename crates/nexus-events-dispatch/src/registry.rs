@@ -40,7 +40,8 @@ struct Writer {
 pub(crate) struct Snapshot(PatternIndex<Arc<Entry>>);
 
 impl Snapshot {
-    pub(crate) fn find(&self, event_type: &EventType) -> Route {
+    /// The route of an event type, found when so many handlers had ended.
+    pub(crate) fn find(&self, event_type: &EventType, ends: u64) -> Route {
         let mut found = Vec::new();
         self.0.for_each_match(event_type, |entry| {
             // Who has ended and is not taken out yet was counted before the route was built.
@@ -48,7 +49,7 @@ impl Snapshot {
                 found.push(entry.clone());
             }
         });
-        Route::new(found)
+        Route::found(found, ends)
     }
 }
 
