@@ -16,10 +16,11 @@ use crate::entry::{Entry, Run};
 use crate::error::Result;
 use crate::handler::States;
 use crate::publish::Receipt;
-use crate::runtime::{Job, Worker};
+use crate::runtime::Job;
 use crate::stripe::ThreadRoute;
 use crate::sync::{Arc, AtomicUsize, OnceLock, Ordering};
 use crate::trace;
+use crate::worker::Worker;
 
 scoped_thread_local! {
     /// The handler that runs on this thread right now, for calls made on a plain [`Bus`].

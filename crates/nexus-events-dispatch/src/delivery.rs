@@ -250,14 +250,12 @@ impl Delivery {
         context: &Context,
         receiver: oneshot::Receiver<PublishReport>,
     ) -> Result<PublishReport> {
-        let Some(worker) = &context.worker else {
-            return self.report_in_time(receiver).await;
-        };
-        // The handlers it waits for may need a worker too.
-        worker.pause();
-        let report = self.report_in_time(receiver).await;
-        worker.resume().await;
-        report
+        let report = self.report_in_time(receiver);
+        match &context.worker {
+            // The handlers it waits for may need a worker too.
+            Some(worker) => worker.lend(report).await,
+            None => report.await,
+        }
     }
 
     async fn report_in_time(

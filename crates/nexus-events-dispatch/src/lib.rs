@@ -119,6 +119,7 @@ mod stripe;
 mod subscription;
 mod sync;
 mod trace;
+mod worker;
 
 pub use crate::bus::{Bus, BusBuilder};
 pub use crate::clock::{Clock, ManualClock, SystemClock};

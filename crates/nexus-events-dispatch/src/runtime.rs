@@ -10,7 +10,7 @@ use nexus_events_model::{HandlerOutcome, OutcomeStatus, Text};
 use serde_json::Value;
 use time::OffsetDateTime;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
@@ -21,8 +21,9 @@ use crate::handler::{BoxFuture, Called, HandlerResult, LastAttempt, Mode};
 use crate::lane::Held;
 use crate::limits::SLOW_HANDLER;
 use crate::queue::Reason;
-use crate::sync::{Arc, Mutex};
+use crate::sync::Arc;
 use crate::trace;
+use crate::worker::Worker;
 
 /// One event for one handler.
 pub(crate) struct Job {
@@ -37,31 +38,6 @@ impl Job {
             let bus = self.delivery.bus.clone();
             bus.hand_over(self.delivery);
         }
-    }
-}
-
-/// One of the bus's workers, occupied until every clone is dropped.
-#[derive(Clone)]
-pub(crate) struct Worker {
-    permit: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
-    workers: Arc<Semaphore>,
-}
-
-impl Worker {
-    pub(crate) async fn occupy(workers: Arc<Semaphore>) -> Self {
-        // The semaphore is never closed.
-        let permit = workers.clone().acquire_owned().await.ok();
-        Self { permit: Arc::new(Mutex::new(permit)), workers }
-    }
-
-    /// Lets others work until [`resume`](Self::resume).
-    pub(crate) fn pause(&self) {
-        drop(self.permit.lock().take());
-    }
-
-    pub(crate) async fn resume(&self) {
-        let permit = self.workers.clone().acquire_owned().await.ok();
-        *self.permit.lock() = permit;
     }
 }
 
@@ -321,9 +297,10 @@ async fn run_queued(entry: &Arc<Entry>, job: &Job, since: Instant) -> Ended {
 async fn run_blocking(entry: &Arc<Entry>, job: &Job, since: Instant, worker: Worker) -> Ended {
     let turn = Turn::of_queued(job, entry, since);
     let mut context = Context::of_member(entry, job);
-    context.worker = Some(worker);
+    context.worker = Some(worker.clone());
     let (runtime, span) = (Handle::current(), turn.span.clone());
     let thread = tokio::task::spawn_blocking(move || {
+        worker.runs_here();
         span.in_scope(|| match call(&context)? {
             Called::Ready(result) => Ok(result),
             Called::Pending(future) => runtime.block_on(context.scope(contain(future))),

@@ -145,14 +145,11 @@ pub(super) async fn until_ended<T>(
     context: &Context,
     future: impl Future<Output = T>,
 ) -> Option<T> {
-    if let Some(worker) = &context.worker {
-        worker.pause();
+    let output = first(future, context.ended());
+    match &context.worker {
+        Some(worker) => worker.lend(output).await,
+        None => output.await,
     }
-    let output = first(future, context.ended()).await;
-    if let Some(worker) = &context.worker {
-        worker.resume().await;
-    }
-    output
 }
 
 async fn first<T>(future: impl Future<Output = T>, ended: impl Future<Output = ()>) -> Option<T> {

@@ -42,7 +42,7 @@ pub(crate) async fn settle() {
     }
 }
 
-async fn polled_once(mut future: Pin<&mut impl Future>) -> bool {
+pub(crate) async fn polled_once(mut future: Pin<&mut impl Future>) -> bool {
     std::future::poll_fn(|task| Poll::Ready(future.as_mut().poll(task).is_pending())).await
 }
 
