@@ -215,64 +215,30 @@ impl Delivery {
         Ok(receipt)
     }
 
-    /// Publishes an event that the handler of `context` waits for.
-    pub(crate) async fn publish_and_wait_within(
-        &self,
-        context: &Context,
-        event: Event,
-    ) -> Result<PublishReport> {
+    /// An event that the handler of `context` publishes and waits for.
+    pub(crate) fn nested(&self, context: &Context, event: Event) -> Result<Nested> {
         let event = self.adopt(event)?;
         let lineage = self.lineage.descend(&self.event, Some(context.entry().id))?;
         let admission = Admission::nested(&self.bus)?;
         let (sender, receiver) = oneshot::channel();
-        let nested = Self::new(event, lineage, self.outer.clone(), admission, Some(sender));
-        nested.report_within(context, receiver).await
+        let delivery = Self::new(event, lineage, self.outer.clone(), admission, Some(sender));
+        Ok(Nested { delivery, receiver })
     }
 
     /// As [`again`](Self::again), for a handler that waits for it.
-    pub(crate) async fn again_within(
+    pub(crate) fn nested_again(
         &self,
         context: &Context,
         event: Event,
         entry: Arc<Entry>,
-    ) -> Result<PublishReport> {
+    ) -> Result<Nested> {
         let lineage = self.lineage.descend(&self.event, Some(context.entry().id))?;
         let admission = Admission::nested(&self.bus)?;
         self.bus.counters().published();
         let (sender, receiver) = oneshot::channel();
         let (route, outer) = (Arc::new(Route::new(vec![entry])), self.outer.clone());
-        let nested = Self::along(route, event, lineage, outer, admission, Some(sender));
-        nested.report_within(context, receiver).await
-    }
-
-    async fn report_within(
-        self: Arc<Self>,
-        context: &Context,
-        receiver: oneshot::Receiver<PublishReport>,
-    ) -> Result<PublishReport> {
-        let report = self.report_in_time(receiver);
-        match &context.worker {
-            // The handlers it waits for may need a worker too.
-            Some(worker) => worker.lend(report).await,
-            None => report.await,
-        }
-    }
-
-    async fn report_in_time(
-        self: Arc<Self>,
-        receiver: oneshot::Receiver<PublishReport>,
-    ) -> Result<PublishReport> {
-        Self::drive_one(self, Wait::Here).await;
-        match tokio::time::timeout(NESTED_WAIT_MAX, receiver).await {
-            Ok(report) => report.map_err(|_| Error::cut_off()),
-            Err(_) => {
-                let message = format!(
-                    "no report after {} s; handlers that wait for each other's reports never get one, publish without waiting",
-                    NESTED_WAIT_MAX.as_secs(),
-                );
-                Err(Error::new(ErrorKind::TimedOut, message))
-            }
-        }
+        let delivery = Self::along(route, event, lineage, outer, admission, Some(sender));
+        Ok(Nested { delivery, receiver })
     }
 
     /// The event with the conversation, the cause and the trace filled in.
@@ -576,6 +542,38 @@ impl Delivery {
             End::Filtered
         } else {
             End::Skipped
+        }
+    }
+}
+
+/// An event on its way whose report a handler waits for.
+pub(crate) struct Nested {
+    pub(crate) delivery: Arc<Delivery>,
+    receiver: oneshot::Receiver<PublishReport>,
+}
+
+impl Nested {
+    /// Its report, for the handler of `context`.
+    pub(crate) async fn report(self, context: &Context) -> Result<PublishReport> {
+        let report = self.in_time();
+        match &context.worker {
+            // The handlers it waits for may need a worker too.
+            Some(worker) => worker.lend(report).await,
+            None => report.await,
+        }
+    }
+
+    async fn in_time(self) -> Result<PublishReport> {
+        Delivery::drive_one(self.delivery, Wait::Here).await;
+        match tokio::time::timeout(NESTED_WAIT_MAX, self.receiver).await {
+            Ok(report) => report.map_err(|_| Error::cut_off()),
+            Err(_) => {
+                let message = format!(
+                    "no report after {} s; handlers that wait for each other's reports never get one, publish without waiting",
+                    NESTED_WAIT_MAX.as_secs(),
+                );
+                Err(Error::new(ErrorKind::TimedOut, message))
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::layer::{Door, Next, Published};
 use crate::pass::{Passed, pass};
 use crate::publish::Receipt;
 use crate::shutdown::Admission;
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, Mutex, OnceLock};
 use crate::trace;
 
 /// What comes of an event at the door.
@@ -52,11 +52,13 @@ pub(crate) struct Entrance<'a> {
     /// The handler that publishes it.
     context: Option<&'a Context>,
     report: Option<Mutex<Option<PublishReport>>>,
+    /// Set when the event is in, whatever becomes of the publisher.
+    entered: OnceLock<Receipt>,
 }
 
 impl<'a> Entrance<'a> {
     pub(crate) fn new(bus: &'a Bus, wait: Wait) -> Self {
-        Self { bus, wait, context: None, report: None }
+        Self { bus, wait, context: None, report: None, entered: OnceLock::new() }
     }
 
     pub(crate) async fn enter(&self, event: Event) -> Result<Receipt> {
@@ -90,7 +92,9 @@ impl<'a> Entrance<'a> {
         let id = event.id().clone();
         let (receipt, report) = match self.context {
             Some(context) => {
-                let report = context.delivery().publish_and_wait_within(context, event).await?;
+                let nested = context.delivery().nested(context, event)?;
+                let _ = self.entered.set(nested.delivery.receipt());
+                let report = nested.report(context).await?;
                 (Receipt { matched: report.outcomes.len(), ..Receipt::new(id) }, report)
             }
             None => {
@@ -116,6 +120,7 @@ impl<'a> Entrance<'a> {
             Passed::Through(receipt) => return Ok(receipt),
             Passed::Left(delivery) => delivery,
         };
+        let _ = self.entered.set(delivery.receipt());
         Delivery::drive(delivery.clone(), self.wait).await;
         Ok(delivery.receipt())
     }
@@ -128,6 +133,10 @@ impl Door for Entrance<'_> {
 
     fn open(&self, event: Event) -> Published<'_> {
         Published::Pending(Box::pin(self.admit(event)))
+    }
+
+    fn entered(&self) -> Option<&Receipt> {
+        self.entered.get()
     }
 }
 

@@ -195,7 +195,7 @@ impl Bus {
             return Err(Error::waits_for_itself(handler));
         }
         if let Some(context) = Context::current(self) {
-            return context.delivery().again_within(&context, event, entry).await;
+            return context.delivery().nested_again(&context, event, entry)?.report(&context).await;
         }
         let (sender, receiver) = oneshot::channel();
         Delivery::drive(Delivery::again(self, event, entry, sender)?, Wait::Here).await;
