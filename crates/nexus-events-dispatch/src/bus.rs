@@ -25,6 +25,7 @@ use crate::layer::{Layer, Layers, NewSubscription};
 use crate::limits::{HISTORY_BYTES_DEFAULT, HISTORY_EVENTS_DEFAULT, WORKERS_DEFAULT};
 use crate::registry::Registry;
 use crate::route::Route;
+use crate::runtime::has_ended;
 use crate::shared::SharedLanes;
 use crate::shutdown::Gate;
 use crate::stamp;
@@ -176,6 +177,7 @@ impl Bus {
         } else {
             None
         };
+        let home = runtime.clone();
         let runtime = runtime.filter(|_| mode != Mode::Inline);
         let shares = mode == Mode::Queued
             && handler.mode() == Mode::Inline
@@ -187,7 +189,7 @@ impl Bus {
             .and_then(|runtime| self.0.shared.give(self, &self.0.workers, runtime));
         let (lane, workers) = (options.lane(), self.0.workers.clone());
         let lane = || runtime.map(|runtime| Lane::new(lane, workers, runtime));
-        let entry = self.0.registry.add(pattern, handler, options, mode, shared, lane)?;
+        let entry = self.0.registry.add(pattern, handler, options, mode, home, shared, lane)?;
         self.0.stripes.forget();
         Ok(Subscription { entry, bus: Arc::downgrade(&self.0) })
     }
@@ -354,11 +356,7 @@ fn with_timer(runtime: Handle) -> Result<Handle> {
     // Tokio has no other way to ask.
     let has_timer = catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).is_ok();
     drop(entered);
-    // One that has ended drops what it is given on the spot.
-    let probe = runtime.spawn(std::future::pending::<()>());
-    let has_ended = probe.is_finished();
-    probe.abort();
-    if has_ended {
+    if has_ended(&runtime) {
         return Err(Error::no_runtime());
     }
     if has_timer { Ok(runtime) } else { Err(Error::no_timer()) }

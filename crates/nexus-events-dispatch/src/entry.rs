@@ -1,6 +1,7 @@
 //! One registered handler as the bus sees it: who, what, when, and whether it still may run.
 
 use nexus_events_model::{Event, Filter, Pattern, SubscriptionId, Text};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
@@ -19,6 +20,8 @@ pub(crate) struct Entry {
     pub(crate) filters: Vec<Filter>,
     pub(crate) priority: HandlerPriority,
     pub(crate) mode: Mode,
+    /// Where it was registered, if it needs a runtime: there its tasks run.
+    pub(crate) runtime: Option<Handle>,
     pub(crate) handler: Arc<dyn Handler>,
     /// The same for passes.
     pub(crate) turn: Turn,
@@ -52,6 +55,7 @@ impl Entry {
         filters: Vec<Filter>,
         priority: HandlerPriority,
         mode: Mode,
+        runtime: Option<Handle>,
         concurrency: usize,
         handler: Arc<dyn Handler>,
     ) -> Self {
@@ -62,6 +66,7 @@ impl Entry {
             filters,
             priority,
             mode,
+            runtime,
             turn: handler.clone().turn(),
             handler,
             counters: HandlerCounters::default(),

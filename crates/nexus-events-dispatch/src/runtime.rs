@@ -41,6 +41,15 @@ impl Job {
     }
 }
 
+/// Whether a runtime has ended.
+pub(crate) fn has_ended(runtime: &Handle) -> bool {
+    // Such a one drops what it is given on the spot.
+    let probe = runtime.spawn(std::future::pending::<()>());
+    let has_ended = probe.is_finished();
+    probe.abort();
+    has_ended
+}
+
 /// Why a handler did not get to run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Skip {
@@ -168,8 +177,8 @@ impl Ended {
         self
     }
 
-    /// Waits for further attempts on a task; gives the outcome back when there are none. Events of
-    /// the same key wait for them too.
+    /// Waits for further attempts on a task where the handler is at home; gives the outcome back
+    /// when there are none. Events of the same key wait for them too.
     pub(crate) fn go_on(
         self,
         delivery: &Arc<Delivery>,
@@ -178,7 +187,9 @@ impl Ended {
         held: Option<Held>,
     ) -> Option<HandlerOutcome> {
         let Self { outcome, retries, clock } = self;
-        let (Some(retries), Some(runtime)) = (retries, delivery.bus.runtime()) else {
+        let home = || entry.runtime.clone().filter(|home| !has_ended(home));
+        let runtime = retries.as_ref().and_then(|_| home().or_else(|| delivery.bus.runtime()));
+        let (Some(retries), Some(runtime)) = (retries, runtime) else {
             return Some(outcome);
         };
         delivery.retrying(&outcome, entry);

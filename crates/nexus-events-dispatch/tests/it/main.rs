@@ -20,6 +20,7 @@ mod pattern_table;
 mod priorities;
 mod publish;
 mod reports;
+mod runtimes;
 mod scenarios;
 mod shared_lanes;
 mod shutdown;
