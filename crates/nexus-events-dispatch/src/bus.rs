@@ -2,8 +2,6 @@
 
 use std::fmt;
 use std::panic::catch_unwind;
-use std::pin::pin;
-use std::task;
 use std::time::Duration;
 
 use nexus_events_model::{Event, EventType, IntoEvent, Pattern};
@@ -12,7 +10,6 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::clock::{Clock, SystemClock};
-use crate::delivery::{Delivery, Wait};
 use crate::endings::Endings;
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
@@ -66,7 +63,7 @@ pub(crate) struct Inner {
     history: History,
     history_max: usize,
     history_bytes_max: usize,
-    follow_ups: FollowUps,
+    follow_ups: Arc<FollowUps>,
     pub(crate) endings: Endings,
     clock: Arc<dyn Clock>,
     workers: Arc<Semaphore>,
@@ -110,7 +107,7 @@ impl Bus {
             history: History::new(builder.history, builder.history_bytes),
             history_max: builder.history,
             history_bytes_max: builder.history_bytes,
-            follow_ups: FollowUps::default(),
+            follow_ups: Arc::default(),
             endings: Endings::default(),
             clock: builder.clock,
             workers: Arc::new(Semaphore::new(builder.max_workers)),
@@ -188,7 +185,7 @@ impl Bus {
             .filter(|_| shares)
             .and_then(|runtime| self.0.shared.give(self, &self.0.workers, runtime));
         let (lane, workers) = (options.lane(), self.0.workers.clone());
-        let lane = || runtime.map(|runtime| Lane::new(lane, workers, runtime));
+        let lane = || (mode != Mode::Inline).then(|| Lane::new(lane, workers));
         let entry = self.0.registry.add(pattern, handler, options, mode, home, shared, lane)?;
         self.0.stripes.forget();
         Ok(Subscription { entry, bus: Arc::downgrade(&self.0) })
@@ -295,7 +292,12 @@ impl Bus {
         if let Some(here) = &here {
             self.0.runtime.get_or_init(|| here.clone());
         }
-        here.or_else(|| self.0.runtime.get().cloned())
+        here.or_else(|| self.home())
+    }
+
+    /// The runtime in which a task was first needed.
+    pub(crate) fn home(&self) -> Option<Handle> {
+        self.0.runtime.get().cloned()
     }
 
     pub(crate) fn record(&self, event: &Event) {
@@ -330,17 +332,8 @@ impl Bus {
         &self.0.counters
     }
 
-    pub(crate) fn follow_ups(&self) -> &FollowUps {
+    pub(crate) fn follow_ups(&self) -> &Arc<FollowUps> {
         &self.0.follow_ups
-    }
-
-    /// Leaves a delivery to the bus's own task. Without a runtime there are no queues to wait
-    /// for, so it is driven here.
-    pub(crate) fn hand_over(&self, delivery: Arc<Delivery>) {
-        if let Err(delivery) = self.0.follow_ups.hand_over(delivery, self.runtime()) {
-            let driven = pin!(Delivery::drive(delivery, Wait::Never));
-            let _ = driven.poll(&mut task::Context::from_waker(task::Waker::noop()));
-        }
     }
 
     pub(crate) fn close_registry(&self) -> Vec<Arc<Entry>> {

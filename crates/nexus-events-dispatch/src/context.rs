@@ -342,6 +342,11 @@ impl Context {
         self.delivery().lineage.chain(self.event().event_type())
     }
 
+    /// Whether the calling code is inside of a handler, of whatever bus.
+    pub(crate) fn is_inside() -> bool {
+        CURRENT.is_set()
+    }
+
     /// The handler that runs on this thread, of whatever bus.
     pub(crate) fn innermost() -> Option<Self> {
         CURRENT.is_set().then(|| CURRENT.with(Clone::clone))

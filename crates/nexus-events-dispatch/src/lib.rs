@@ -104,6 +104,7 @@ mod history;
 mod index;
 mod lane;
 mod layer;
+mod lineage;
 mod pass;
 mod progress;
 mod publish;

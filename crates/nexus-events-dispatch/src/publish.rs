@@ -96,7 +96,7 @@ impl Bus {
             Entering::In(receipt) => Ok(receipt),
             Entering::Driven(delivery) => {
                 // Without waiting for queues it is driven in one go.
-                let _ = now(Delivery::drive(delivery.clone(), Wait::Never));
+                Delivery::drive_now(delivery.clone(), Wait::Never);
                 Ok(delivery.receipt())
             }
             Entering::Layered(event) => {

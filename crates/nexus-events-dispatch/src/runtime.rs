@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
 use crate::context::Context;
-use crate::delivery::{Delivery, Wait};
+use crate::delivery::Delivery;
 use crate::entry::Entry;
 use crate::handler::{BoxFuture, Called, HandlerResult, LastAttempt, Mode};
 use crate::lane::Held;
@@ -122,7 +122,7 @@ pub(crate) async fn handle(
         }
     };
     if goes_on {
-        Delivery::drive_one(job.delivery, Wait::Apart).await;
+        job.delivery.drive_on();
     }
 }
 

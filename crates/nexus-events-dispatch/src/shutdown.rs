@@ -192,6 +192,7 @@ impl Bus {
         let before = self.in_flight();
         let leaving = Raised::by(&gate.leaving, own);
         gate.changed.notify_waiters();
+        self.drive_follow_ups();
         // Only events are left whose handlers wait for this too.
         let drained = || self.in_flight() <= gate.leaving.load(Ordering::SeqCst);
         let drained =
@@ -227,6 +228,7 @@ impl Bus {
         let (gate, own) = (self.gate(), self.own_events());
         let _idling = Raised::by(&gate.idling, own);
         gate.changed.notify_waiters();
+        self.drive_follow_ups();
         // Handlers that wait for each other would wait for ever.
         let others = || gate.idling.load(Ordering::SeqCst) + gate.leaving.load(Ordering::SeqCst);
         let rest = || if own == 0 { 0 } else { others() };

@@ -11,6 +11,7 @@ mod groups;
 mod history;
 mod hostile;
 mod index;
+mod isolation;
 mod keys;
 mod lanes;
 mod layers;
