@@ -10,10 +10,10 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::clock::{Clock, SystemClock};
-use crate::endings::Endings;
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::follow_up::FollowUps;
+use crate::gate::Gate;
 use crate::handler::{Handler, IntoHandler, Mode, States};
 use crate::here;
 use crate::history::History;
@@ -24,12 +24,12 @@ use crate::registry::Registry;
 use crate::route::Route;
 use crate::runtime::has_ended;
 use crate::shared::SharedLanes;
-use crate::shutdown::Gate;
 use crate::stamp;
 use crate::stats::{BusCounters, BusStats};
 use crate::stripe::Stripes;
 use crate::subscription::{Subscription, SubscriptionOptions};
 use crate::sync::{Arc, AtomicU64, OnceLock, Ordering};
+use crate::waits::Waits;
 
 /// An event goes in; every matching handler runs, in priority order. Clones are the same bus.
 ///
@@ -64,7 +64,7 @@ pub(crate) struct Inner {
     history_max: usize,
     history_bytes_max: usize,
     follow_ups: Arc<FollowUps>,
-    pub(crate) endings: Endings,
+    pub(crate) waits: Waits,
     clock: Arc<dyn Clock>,
     workers: Arc<Semaphore>,
     max_workers: usize,
@@ -108,7 +108,7 @@ impl Bus {
             history_max: builder.history,
             history_bytes_max: builder.history_bytes,
             follow_ups: Arc::default(),
-            endings: Endings::default(),
+            waits: Waits::default(),
             clock: builder.clock,
             workers: Arc::new(Semaphore::new(builder.max_workers)),
             max_workers: builder.max_workers,

@@ -13,15 +13,15 @@ use crate::bus::Bus;
 use crate::context::Context;
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
+use crate::gate::Admission;
 use crate::lane::Held;
 use crate::limits::NESTED_WAIT_MAX;
-use crate::lineage::Lineage;
+use crate::lineage::{Asking, Lineage};
 use crate::progress::Wave;
 pub(crate) use crate::progress::{End, Wait};
 use crate::publish::Receipt;
 use crate::route::Route;
 use crate::runtime::{Ended, Skip};
-use crate::shutdown::Admission;
 use crate::stripe::ThreadRoute;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, OnceLock, Ordering};
 use crate::trace::{self, PublishSpan};
@@ -120,7 +120,7 @@ impl Delivery {
     /// counted elsewhere. It is in nobody's hands but the handler's.
     pub(crate) fn of_share(bus: &Bus, event: Event, entry: Arc<Entry>) -> Arc<Self> {
         let route = Arc::new(Route::new(vec![entry]));
-        let admission = Admission::taken_over(bus);
+        let admission = Admission::share(bus);
         let mut delivery = Self::blank(bus.clone(), event, route, Some(admission), None);
         delivery.counted = false;
         delivery.wave =
@@ -164,7 +164,8 @@ impl Delivery {
 
     /// Goes on from here, after a pass that ended its wave at this place.
     pub(crate) fn take_over(&self, end: usize, ran: bool) {
-        *self.admission.lock() = Some(Admission::taken_over(&self.bus));
+        let admission = if self.counted { Admission::taken_over } else { Admission::share };
+        *self.admission.lock() = Some(admission(&self.bus));
         self.wave.end.store(end, Ordering::Relaxed);
         self.ran.fetch_or(ran, Ordering::Relaxed);
     }
@@ -191,11 +192,15 @@ impl Delivery {
         Ok(Self::along(route, event, Lineage::default(), None, admission, Some(sender)))
     }
 
-    /// Queues an event published by a handler of this one.
-    pub(crate) fn follow_up(self: &Arc<Self>, event: Event) -> Result<Receipt> {
+    /// Queues an event published by a handler of this one, which may have been admitted before.
+    pub(crate) fn follow_up(
+        self: &Arc<Self>,
+        event: Event,
+        admitted: impl FnOnce() -> Option<Admission>,
+    ) -> Result<Receipt> {
         let event = self.adopt(event)?;
         let lineage = self.lineage.descend(&self.event, None)?;
-        let admission = Admission::follow_up(&self.bus)?;
+        let admission = admitted().map_or_else(|| Admission::follow_up(&self.bus), Ok)?;
         let next = Self::new(event, lineage, None, admission, None);
         let receipt = next.receipt();
         let mut follow_ups = self.follow_ups.lock();
@@ -211,7 +216,7 @@ impl Delivery {
     /// An event that the handler of `context` publishes and waits for.
     pub(crate) fn nested(&self, context: &Context, event: Event) -> Result<Nested> {
         let event = self.adopt(event)?;
-        let lineage = self.lineage.descend(&self.event, Some(context.entry().id))?;
+        let lineage = self.lineage.descend(&self.event, Some(Asking::of(context)))?;
         let admission = Admission::nested(&self.bus)?;
         let (sender, receiver) = oneshot::channel();
         let delivery = Self::new(event, lineage, self.outer.clone(), admission, Some(sender));
@@ -225,9 +230,8 @@ impl Delivery {
         event: Event,
         entry: Arc<Entry>,
     ) -> Result<Nested> {
-        let lineage = self.lineage.descend(&self.event, Some(context.entry().id))?;
+        let lineage = self.lineage.descend(&self.event, Some(Asking::of(context)))?;
         let admission = Admission::nested(&self.bus)?;
-        self.bus.counters().published();
         let (sender, receiver) = oneshot::channel();
         let (route, outer) = (Arc::new(Route::new(vec![entry])), self.outer.clone());
         let delivery = Self::along(route, event, lineage, outer, admission, Some(sender));
@@ -395,14 +399,16 @@ impl Delivery {
         if self.open.fetch_sub(1, Ordering::AcqRel) != 1 {
             return;
         }
+        let mut admission = self.admission.lock().take();
+        let lost = admission.as_mut().is_some_and(Admission::is_lost);
         self.finished.store(true, Ordering::Relaxed);
         if let Some(begun) = self.begun {
             self.bus.counters().timed(begun.elapsed());
         }
         if self.counted {
-            self.bus.counters().concluded(self.fate());
+            self.bus.counters().concluded(if lost { End::Lost } else { self.fate() });
         }
-        drop(self.admission.lock().take());
+        drop(admission);
         if let Some(report) = &self.report {
             let outcomes =
                 std::mem::take(&mut *report.outcomes.lock()).into_iter().flatten().collect();
@@ -413,10 +419,28 @@ impl Delivery {
         }
     }
 
+    /// Keeps it from being lost when the bus is stopped: it goes on.
+    pub(crate) fn spare(&self) {
+        if let Some(admission) = &mut *self.admission.lock() {
+            let _ = admission.is_lost();
+        }
+    }
+
+    /// Whether it is the whole event, and not a share of one that is counted elsewhere.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.counted
+    }
+
+    /// How many events are on their way as long as it is: it, and what waits for its wave.
+    pub(crate) fn in_flight(&self) -> usize {
+        match self.finished.load(Ordering::Relaxed) {
+            true => 0,
+            false => 1 + self.follow_ups.lock().len(),
+        }
+    }
+
     fn fate(&self) -> End {
-        if self.bus.gate().is_stopped() {
-            End::Lost
-        } else if self.is_cancelled() && self.wave.end.load(Ordering::Relaxed) < self.route.len() {
+        if self.is_cancelled() && self.wave.end.load(Ordering::Relaxed) < self.route.len() {
             End::Cancelled
         } else if self.ran.load(Ordering::Relaxed) {
             End::Handled

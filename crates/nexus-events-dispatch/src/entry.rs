@@ -1,6 +1,6 @@
 //! One registered handler as the bus sees it: who, what, when, and whether it still may run.
 
-use nexus_events_model::{Event, Filter, Pattern, SubscriptionId, Text};
+use nexus_events_model::{Event, EventId, Filter, Pattern, SubscriptionId, Text};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
@@ -126,12 +126,11 @@ impl Entry {
         }
     }
 
-    /// Drops what still runs on tasks.
-    pub(crate) fn cut_off(&self) {
+    /// Drops what still runs on tasks, and what waits; gives back the events of that which are
+    /// counted as handled.
+    pub(crate) fn cut_off(&self) -> Vec<EventId> {
         self.cut_off.notify_waiters();
-        for lane in self.lanes() {
-            lane.abort(self);
-        }
+        self.lanes().flat_map(|lane| lane.abort(self)).collect()
     }
 
     /// Waits until what runs on tasks is to be dropped.

@@ -2,9 +2,11 @@
 
 use nexus_events_model::{Event, EventType, SubscriptionId};
 
+use crate::context::Context;
+use crate::delivery::Delivery;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::PUBLISH_DEPTH_MAX;
-use crate::sync::Arc;
+use crate::sync::{Arc, Weak};
 
 /// How an event came to be published: by the program (no ancestor), or by handlers of others.
 #[derive(Clone, Default)]
@@ -15,12 +17,26 @@ struct Ancestor {
     before: Lineage,
     depth: u32,
     /// The handler that waits for the report and so stays busy meanwhile.
-    waiting: Option<SubscriptionId>,
+    waiting: Option<Asking>,
+}
+
+/// A handler that waits for a report.
+#[derive(Clone)]
+pub(crate) struct Asking {
+    pub(crate) handler: SubscriptionId,
+    /// The event that it handles.
+    pub(crate) delivery: Weak<Delivery>,
+}
+
+impl Asking {
+    pub(crate) fn of(context: &Context) -> Self {
+        Self { handler: context.entry().id, delivery: Arc::downgrade(context.delivery()) }
+    }
 }
 
 impl Lineage {
     /// The lineage of an event published while `event` was handled.
-    pub(crate) fn descend(&self, event: &Event, waiting: Option<SubscriptionId>) -> Result<Self> {
+    pub(crate) fn descend(&self, event: &Event, waiting: Option<Asking>) -> Result<Self> {
         let depth = self.depth() + 1;
         if depth > PUBLISH_DEPTH_MAX {
             let chain: Vec<String> =
@@ -58,13 +74,13 @@ impl Lineage {
 
     /// The handlers that wait for this event, the nearest first. Nobody waits for a follow-up,
     /// so what waits for its ancestors does not wait for it.
-    fn waiters(&self) -> impl Iterator<Item = SubscriptionId> {
-        self.ancestors().map_while(|ancestor| ancestor.waiting)
+    pub(crate) fn waiters(&self) -> impl Iterator<Item = &Asking> {
+        self.ancestors().map_while(|ancestor| ancestor.waiting.as_ref())
     }
 
     /// How many runs of this subscription wait for this event.
     pub(crate) fn waiting(&self, id: SubscriptionId) -> usize {
-        self.waiters().filter(|waiter| *waiter == id).count()
+        self.waiters().filter(|asking| asking.handler == id).count()
     }
 
     /// How many handlers wait for this event.

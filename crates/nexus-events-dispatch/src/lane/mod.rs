@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::pin::pin;
 use std::time::Duration;
 
-use nexus_events_model::Event;
+use nexus_events_model::{Event, EventId};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::AbortHandle;
@@ -175,10 +175,11 @@ impl Lane {
         self.work.notify_waiters();
     }
 
-    fn end(&self, entry: &Entry, reason: Skip) {
+    /// Gives back the events that are lost although they are counted as handled.
+    fn end(&self, entry: &Entry, reason: Skip) -> Vec<EventId> {
         let mut state = self.state.lock();
         let Some(at) = state.members.iter().position(|member| member.entry.id == entry.id) else {
-            return;
+            return Vec::new();
         };
         let member = state.members.swap_remove(at);
         let (mut left, mut line) = (Vec::new(), VecDeque::new());
@@ -192,23 +193,25 @@ impl Lane {
         drop(state);
         drop(member);
         left.extend(line.into_iter().filter_map(|waiter| waiter.end(reason)));
-        match reason {
-            // Nobody is left who could drive them on.
-            Skip::Stopped => drop(left),
-            _ => left.into_iter().for_each(|job| job.give_up(reason)),
+        if reason != Skip::Stopped {
+            left.into_iter().for_each(|job| job.give_up(reason));
+            return Vec::new();
         }
+        // Nobody is left who could drive them on.
+        let shares = left.iter().filter(|job| !job.delivery.is_counted());
+        shares.map(|job| job.delivery.event.id().clone()).collect()
     }
 
     /// Ends the tasks of a handler where they wait, and the handler with them. What waits for the
-    /// last one is lost.
-    pub(crate) fn abort(&self, entry: &Entry) {
+    /// last one is lost; gives back what of that is counted as handled.
+    pub(crate) fn abort(&self, entry: &Entry) -> Vec<EventId> {
         let mut state = self.state.lock();
         state.aborted = true;
         let own = state.members.iter().filter(|member| member.entry.id == entry.id);
         let tasks: Vec<AbortHandle> = own.flat_map(|member| member.tasks.clone()).collect();
         drop(state);
         tasks.iter().for_each(AbortHandle::abort);
-        self.end(entry, Skip::Stopped);
+        self.end(entry, Skip::Stopped)
     }
 
     pub(crate) fn waiting(&self) -> usize {
