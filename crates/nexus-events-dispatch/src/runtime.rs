@@ -39,6 +39,23 @@ impl Job {
             bus.hand_over(self.delivery);
         }
     }
+
+    /// Goes on without the handler if others of its wave are left to do that; or else, with its
+    /// runtime, the event is lost.
+    pub(crate) fn lose(self) {
+        self.delivery.not_run(self.place, Skip::Stopped);
+    }
+}
+
+/// A job that a handler works on, lost when it is dropped half way.
+struct InHand(Option<Job>);
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        if let Some(job) = self.0.take() {
+            job.lose();
+        }
+    }
 }
 
 /// Whether a runtime has ended.
@@ -98,31 +115,33 @@ pub(crate) async fn handle(
     since: Instant,
     workers: &Arc<Semaphore>,
 ) {
+    let mut in_hand = InHand(Some(job));
     // Waiting for a worker is not running yet, so an unsubscribe need not wait for it.
     let worker = match entry.mode {
         Mode::Blocking => Some(Worker::occupy(workers.clone()).await),
         _ => None,
     };
-    let goes_on = match entry.begin() {
-        Some(run) => {
-            let ended = match worker {
-                Some(worker) => run_blocking(entry, &job, since, worker).await,
-                None => run_queued(entry, &job, since).await,
-            };
-            drop(run);
-            job.delivery.done(job.place, entry, ended, held)
-        }
-        // Another consumer of the group may take it.
-        None => {
-            let left = match held {
-                Some(held) => held.put_back(job),
-                None => Some(job),
-            };
-            return left.map_or((), |job| job.give_up(Skip::Unsubscribed));
-        }
+    let ended = match (entry.begin(), &in_hand.0) {
+        (Some(_run), Some(job)) => Some(match worker {
+            Some(worker) => run_blocking(entry, job, since, worker).await,
+            None => run_queued(entry, job, since).await,
+        }),
+        _ => None,
     };
-    if goes_on {
-        job.delivery.drive_on();
+    let Some(job) = in_hand.0.take() else { return };
+    if let Some(ended) = ended {
+        if job.delivery.done(job.place, entry, ended, held) {
+            job.delivery.drive_on();
+        }
+        return;
+    }
+    // Another consumer of the group may take it.
+    let left = match held {
+        Some(held) => held.put_back(job),
+        None => Some(job),
+    };
+    if let Some(job) = left {
+        job.give_up(Skip::Unsubscribed);
     }
 }
 

@@ -67,6 +67,9 @@ struct State {
 impl State {
     /// Whether its handlers are on several runtimes.
     fn is_scattered(&self) -> bool {
+        if self.members.len() < 2 {
+            return false;
+        }
         let mut homes = self.members.iter().map(|member| member.entry.runtime.as_ref());
         let first = homes.next().flatten().map(Handle::id);
         homes.any(|home| home.map(Handle::id) != first)
@@ -197,9 +200,10 @@ impl Lane {
             left.into_iter().for_each(|job| job.give_up(reason));
             return Vec::new();
         }
-        // Nobody is left who could drive them on.
         let shares = left.iter().filter(|job| !job.delivery.is_counted());
-        shares.map(|job| job.delivery.event.id().clone()).collect()
+        let shares = shares.map(|job| job.delivery.event.id().clone()).collect();
+        left.into_iter().for_each(Job::lose);
+        shares
     }
 
     /// Ends the tasks of a handler where they wait, and the handler with them. What waits for the

@@ -14,7 +14,7 @@ use tokio::runtime::{Builder, Handle, Id, Runtime};
 use tokio::sync::Semaphore;
 
 use crate::corners::{block_on, within_time};
-use crate::delivery::{polled_once, settle};
+use crate::delivery::{gated, polled_once, settle};
 use crate::{Log, event};
 
 /// A runtime that stands still unless somebody blocks on it.
@@ -270,5 +270,43 @@ fn a_publisher_waits_no_longer_than_it_should_for_a_runtime_that_stands_still() 
             assert_eq!(bus.publish(event("a")).await.unwrap().rejected, 1);
             settle().await;
         });
+    });
+}
+
+#[test]
+fn an_event_goes_on_without_the_handlers_whose_runtime_ends() {
+    within_time(|| {
+        let (bus, log) = (Bus::new(), Log::default());
+        let (first, second) = (running(), running());
+        let (began, gate) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+        let begins = began.clone();
+        let hangs = move |_: Event| {
+            begins.add_permits(1);
+            std::future::pending::<()>()
+        };
+        first.block_on(async { bus.on("n.*", hangs.named("hangs")).unwrap() });
+        let stays = gated(&gate, &Log::default()).with(|options| options.concurrency(2));
+        second.block_on(async { bus.on("n.*", stays.named("stays")).unwrap() });
+        bus.on("n.*", log.writes("lower").priority(-1)).unwrap();
+        // One is in hand, the other waits.
+        let reports = ["n.0", "n.1"].map(|name| {
+            let bus = bus.clone();
+            second.spawn(async move { bus.publish_and_wait(event(name)).await.unwrap() })
+        });
+        block_on(began.acquire()).unwrap().forget();
+        while bus.stats().handler("stays").unwrap().queue > 0 || bus.stats().events.in_flight < 2 {
+            std::thread::yield_now();
+        }
+        drop(first);
+        gate.close();
+        for report in reports {
+            let report = second.block_on(report).unwrap();
+            let gone = report.outcome("hangs").unwrap().error.clone().unwrap();
+            assert!(gone.contains("its runtime has ended"), "{gone}");
+            assert_eq!(report.outcome("stays").unwrap().status, OutcomeStatus::Success);
+        }
+        assert_eq!(log.take(), ["lower", "lower"]);
+        let events = bus.stats().events;
+        assert_eq!((events.handled_events, events.lost_events, events.rejected), (2, 0, 2));
     });
 }
