@@ -148,11 +148,6 @@ impl Gate {
         }
     }
 
-    /// Tells those who wait that they need not wait for so many any more.
-    pub(crate) fn look_again(&self) {
-        self.changed.notify_waiters();
-    }
-
     pub(crate) fn is_closed(&self) -> bool {
         self.state.load(Ordering::SeqCst) & CLOSED != 0
     }

@@ -102,14 +102,6 @@ impl Waiting {
         for bus in wait.buses() {
             bus.0.waits.0.lock().push(wait.clone());
         }
-        // Those who are waited for need not wait for this one.
-        for needed in wait.what.all_needed() {
-            if let What::Idle(bus) = &needed.what
-                && let Some(bus) = bus.upgrade()
-            {
-                Bus(bus).gate().look_again();
-            }
-        }
         Some(Self(wait))
     }
 

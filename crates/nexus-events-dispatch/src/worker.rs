@@ -24,6 +24,8 @@ struct Occupied {
 
 struct State {
     permit: Option<OwnedSemaphorePermit>,
+    /// How many things are waited for meanwhile.
+    lent: usize,
     /// Whether somebody is about to take the worker back.
     taking: bool,
 }
@@ -32,7 +34,7 @@ impl Worker {
     pub(crate) async fn occupy(workers: Arc<Semaphore>) -> Self {
         // The semaphore is never closed.
         let permit = workers.clone().acquire_owned().await.ok();
-        let state = Mutex::new(State { permit, taking: false });
+        let state = Mutex::new(State { permit, lent: 0, taking: false });
         let (taken, thread) = (Notify::new(), OnceLock::new());
         Self(Arc::new(Occupied { workers, state, taken, thread }))
     }
@@ -43,13 +45,12 @@ impl Worker {
     }
 
     /// Lets others work while this is waited for. When it is dropped half way the handler goes
-    /// on, but not before it has a worker again.
+    /// on, but not before it has a worker again. As long as it waits for several things the worker
+    /// is lent.
     pub(crate) async fn lend<T>(&self, waited_for: impl Future<Output = T>) -> T {
-        let lent = Lent(&self.0);
-        drop(self.0.state.lock().permit.take());
+        let lent = Lent::begin(&self.0);
         let output = waited_for.await;
-        self.0.take_back().await;
-        drop(lent);
+        lent.end().await;
         output
     }
 }
@@ -61,19 +62,29 @@ impl Occupied {
             taken.as_mut().enable();
             let taking = {
                 let mut state = self.state.lock();
-                if state.permit.is_some() {
+                if !state.needs_permit() {
                     return;
                 }
                 std::mem::replace(&mut state.taking, true)
             };
             if taking {
-                // A handler that waits for several things needs one worker all the same.
+                // One worker is enough for one handler.
                 taken.await;
                 continue;
             }
             let _taking = Taking(self);
-            self.state.lock().permit = self.workers.clone().acquire_owned().await.ok();
+            let permit = self.workers.clone().acquire_owned().await.ok();
+            let mut state = self.state.lock();
+            if state.needs_permit() {
+                state.permit = permit;
+            }
         }
+    }
+}
+
+impl State {
+    fn needs_permit(&self) -> bool {
+        self.lent == 0 && self.permit.is_none()
     }
 }
 
@@ -88,22 +99,48 @@ impl Drop for Taking<'_> {
 }
 
 /// A worker that is lent, until dropped.
-struct Lent<'a>(&'a Arc<Occupied>);
+struct Lent<'a> {
+    occupied: &'a Arc<Occupied>,
+    waiting: bool,
+}
+
+impl<'a> Lent<'a> {
+    fn begin(occupied: &'a Arc<Occupied>) -> Self {
+        let mut state = occupied.state.lock();
+        state.lent += 1;
+        let permit = state.permit.take();
+        drop(state);
+        drop(permit);
+        Self { occupied, waiting: true }
+    }
+
+    async fn end(mut self) {
+        self.stop_waiting();
+        self.occupied.take_back().await;
+    }
+
+    fn stop_waiting(&mut self) {
+        if std::mem::replace(&mut self.waiting, false) {
+            self.occupied.state.lock().lent -= 1;
+        }
+    }
+}
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
+        self.stop_waiting();
         {
-            let state = self.0.state.lock();
+            let state = self.occupied.state.lock();
             // Who is about to take it back can not go on while this thread blocks.
-            if state.permit.is_some() || state.taking {
+            if !state.needs_permit() || state.taking {
                 return;
             }
         }
-        if self.0.thread.get() == Some(&thread::current().id()) {
-            block_on(self.0.take_back());
+        if self.occupied.thread.get() == Some(&thread::current().id()) {
+            block_on(self.occupied.take_back());
         } else if let Ok(runtime) = Handle::try_current() {
             // The handler left the waiting to a task, which must not block.
-            let worker = self.0.clone();
+            let worker = self.occupied.clone();
             runtime.spawn(async move { worker.take_back().await });
         }
     }

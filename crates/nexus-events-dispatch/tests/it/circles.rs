@@ -6,7 +6,7 @@ use std::time::Duration;
 use nexus_events_dispatch::{Bus, HandlerExt, Subscription};
 use nexus_events_model::Event;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 
 use crate::corners::within_time;
 use crate::delivery::settle;
@@ -169,24 +169,17 @@ fn a_handler_on_the_stack_of_another_buss_handler_waits_for_both() {
                 async move { two.publish_and_wait(event("y")).await.map(|_| ()) }
             };
             *slots[0].lock() = Some(buses[0].on("x", asks).unwrap());
-            let z = slots[2].clone();
-            buses[1].on("y", move |_: Event| Waits::End(z.clone()).wait()).unwrap();
+            let go = Arc::new(Semaphore::new(0));
+            waits(&slots[1], &buses[1], "y", Waits::End(slots[2].clone()), &go);
             let x = slots[0].clone();
-            let ends = buses[2].on("z", move |_: Event| Waits::End(x.clone()).wait()).unwrap();
-            *slots[2].lock() = Some(ends);
-            // Z waits for the end of X, then Y for that of Z.
-            let go = Arc::new(Notify::new());
-            let waits = go.clone();
-            buses[0]
-                .on("x", move |_: Event| {
-                    let waits = waits.clone();
-                    async move { waits.notified().await }
-                })
-                .unwrap();
+            let ends_x = move |_: Event| Waits::End(x.clone()).wait();
+            *slots[2].lock() = Some(buses[2].on("z", ends_x).unwrap());
             buses[0].publish(event("x")).await.unwrap();
+            settle().await;
+            // Z waits for the end of X, then Y for that of Z.
             buses[2].publish(event("z")).await.unwrap();
             settle().await;
-            go.notify_one();
+            go.add_permits(1);
             for bus in &buses {
                 bus.idle().await;
             }

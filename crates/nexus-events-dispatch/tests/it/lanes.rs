@@ -252,12 +252,23 @@ async fn a_blocking_handler_that_gives_up_waiting_takes_its_worker_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_blocking_handler_may_wait_for_two_reports_with_one_worker() {
     let bus = Bus::builder().max_workers(1).build().unwrap();
-    let asks = async |_: Event, context: Context| {
-        let ask = || context.publish_and_wait(event("b"));
-        let (one, two) = tokio::join!(ask(), ask());
-        assert!(one.unwrap().is_success() && two.unwrap().is_success());
+    let gate = Arc::new(Semaphore::new(0));
+    bus.on("quick", (|_: &Event| {}).mode(Mode::Blocking)).unwrap();
+    bus.on("late", waits_for(&gate).priority(1)).unwrap();
+    bus.on("late", (|_: &Event| {}).mode(Mode::Blocking)).unwrap();
+    let asks = move |_: Event, context: Context| {
+        let gate = gate.clone();
+        async move {
+            let quick = async {
+                assert!(context.publish_and_wait(event("quick")).await.unwrap().is_success());
+                // Only now the other one needs the worker.
+                gate.add_permits(1);
+            };
+            let late = context.publish_and_wait(event("late"));
+            let ((), late) = tokio::join!(quick, late);
+            late.map(|report| assert!(report.is_success()))
+        }
     };
     bus.on("a", asks.mode(Mode::Blocking)).unwrap();
-    bus.on("b", (|_: &Event| {}).mode(Mode::Blocking)).unwrap();
     assert!(bus.publish_and_wait(event("a")).await.unwrap().is_success());
 }

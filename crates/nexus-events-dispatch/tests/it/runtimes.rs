@@ -232,6 +232,26 @@ fn a_group_goes_on_when_one_of_its_runtimes_ends_and_its_event_in_hand_is_counte
 }
 
 #[test]
+fn a_consumer_on_a_runtime_that_stands_still_holds_up_no_other() {
+    within_time(|| {
+        let (bus, log) = (Bus::new(), Log::default());
+        let (first, second) = (still(), still());
+        let group = |options: SubscriptionOptions| options.group("workers");
+        first.block_on(async {
+            bus.on("a", (async |_: Event| {}).with(group).named("stands still")).unwrap();
+            // Its task is the first one to wait for an event.
+            settle().await;
+        });
+        second.block_on(async {
+            bus.on("a", log.writes_async("a").with(group).named("runs")).unwrap();
+            settle().await;
+            let report = bus.publish_and_wait(event("a")).await.unwrap();
+            assert_eq!(report.outcome("runs").unwrap().status, OutcomeStatus::Success);
+        });
+    });
+}
+
+#[test]
 fn what_waits_for_a_group_goes_to_the_consumer_whose_runtime_is_left() {
     within_time(|| {
         let (bus, log) = (Bus::new(), Log::default());
