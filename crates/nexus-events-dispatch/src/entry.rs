@@ -1,6 +1,7 @@
 //! One registered handler as the bus sees it: who, what, when, and whether it still may run.
 
-use nexus_events_model::{Event, Filter, Pattern, SubscriptionId, Text};
+use nexus_events_model::{Event, EventId, Filter, Pattern, SubscriptionId, Text};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
@@ -20,6 +21,8 @@ pub(crate) struct Entry {
     pub(crate) filters: Vec<Filter>,
     pub(crate) priority: HandlerPriority,
     pub(crate) mode: Mode,
+    /// Where it was registered, if it needs a runtime: there its tasks run.
+    pub(crate) runtime: Option<Handle>,
     pub(crate) handler: Arc<dyn Handler>,
     /// The same for passes.
     pub(crate) turn: Turn,
@@ -55,6 +58,7 @@ impl Entry {
         filters: Vec<Filter>,
         priority: HandlerPriority,
         mode: Mode,
+        runtime: Option<Handle>,
         concurrency: usize,
         handler: Arc<dyn Handler>,
     ) -> Self {
@@ -65,6 +69,7 @@ impl Entry {
             filters,
             priority,
             mode,
+            runtime,
             turn: handler.clone().turn(),
             handler,
             counters: HandlerCounters::default(),
@@ -141,12 +146,11 @@ impl Entry {
         }
     }
 
-    /// Drops what still runs on tasks.
-    pub(crate) fn cut_off(&self) {
+    /// Drops what still runs on tasks, and what waits; gives back the events of that which are
+    /// counted as handled.
+    pub(crate) fn cut_off(&self) -> Vec<EventId> {
         self.cut_off.notify_waiters();
-        for lane in self.lanes() {
-            lane.abort(self);
-        }
+        self.lanes().flat_map(|lane| lane.abort(self)).collect()
     }
 
     /// Waits until what runs on tasks is to be dropped.

@@ -51,8 +51,9 @@ pub(crate) fn pass(bus: &Bus, event: Event, stamped: Option<Moment>) -> Result<P
         Way::Shares => return share_out(bus, event, &route, stamped),
         Way::Long => return long_way(event),
     }
-    if let Some(lane) = route.route.blocked() {
-        return Ok(Passed::Blocked(event, lane.clone()));
+    // A full lane is not to hold back the handlers that need not wait for it.
+    if route.route.blocked().is_some() {
+        return long_way(event);
     }
     let context = Context::on_stack(event, route);
     let Some(on_stack) = context.stack() else { return long_way(context.into_event()) };

@@ -76,7 +76,7 @@ impl Bus {
         match self.come_in(event).map_err(trace::refused)? {
             Entering::In(receipt) => Ok(receipt),
             Entering::Passed(passed) => {
-                passed.go_on(self, Wait::Here).await.map_err(trace::refused)
+                passed.go_on(self, Wait::Here, drop).await.map_err(trace::refused)
             }
             Entering::Layered(event) => {
                 Entrance::new(self, Wait::Here).enter(event).await.map_err(trace::refused)
@@ -94,7 +94,7 @@ impl Bus {
         match self.come_in(event).map_err(trace::refused)? {
             Entering::In(receipt) => Ok(receipt),
             Entering::Passed(passed) => {
-                let passed = now(passed.go_on(self, Wait::Never));
+                let passed = now(passed.go_on(self, Wait::Never, drop));
                 passed.unwrap_or_else(|| Err(Error::would_wait())).map_err(trace::refused)
             }
             Entering::Layered(event) => {
@@ -193,7 +193,7 @@ impl Bus {
             return Err(Error::waits_for_itself(handler));
         }
         if let Some(context) = Context::current(self) {
-            return context.delivery().again_within(&context, event, entry).await;
+            return context.delivery().nested_again(&context, event, entry)?.report(&context).await;
         }
         let (sender, receiver) = oneshot::channel();
         Delivery::drive(Delivery::again(self, event, entry, sender)?, Wait::Here).await;

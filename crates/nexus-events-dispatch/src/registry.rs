@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use nexus_events_model::{EventType, Pattern, SubscriptionId, Text};
+use tokio::runtime::Handle;
 
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
@@ -76,12 +77,14 @@ impl Registry {
 
     /// Registers a handler with a lane, shared or its own, if it needs one; a consumer shares that
     /// of its group.
+    #[allow(clippy::too_many_arguments, reason = "as many as there are")]
     pub(crate) fn add(
         &self,
         pattern: Pattern,
         handler: Arc<dyn Handler>,
         options: SubscriptionOptions,
         mode: Mode,
+        runtime: Option<Handle>,
         shared: Option<Arc<SharedLane>>,
         lane: impl FnOnce() -> Option<Arc<Lane>>,
     ) -> Result<Arc<Entry>> {
@@ -101,8 +104,18 @@ impl Registry {
         let new = |writer: &mut Writer, name, handler| {
             let (filters, priority) = (options.filters.clone(), options.priority);
             let id = writer.next_id();
-            let pattern = pattern.clone();
-            Arc::new(Entry::new(id, name, pattern, filters, priority, mode, concurrency, handler))
+            let (pattern, runtime) = (pattern.clone(), runtime.clone());
+            Arc::new(Entry::new(
+                id,
+                name,
+                pattern,
+                filters,
+                priority,
+                mode,
+                runtime,
+                concurrency,
+                handler,
+            ))
         };
         let entry = new(&mut writer, name, handler);
         match (&options.group, group) {

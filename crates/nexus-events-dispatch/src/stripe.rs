@@ -10,10 +10,10 @@ use nexus_events_model::{EventType, SubscriptionId};
 
 use crate::bus::Inner;
 use crate::entry::Entry;
+use crate::gate::Gate;
 use crate::handler::States;
 use crate::limits::ROUTES_CACHED_MAX;
 use crate::route::Route;
-use crate::shutdown::Gate;
 use crate::sync::{Arc, AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Mutex, Ordering, Weak};
 
 /// A number that only one thread changes and all may read.

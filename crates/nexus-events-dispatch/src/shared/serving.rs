@@ -144,8 +144,7 @@ impl SharedLane {
     /// Gives a slow handler a lane of its own.
     fn move_out(&self, bus: &Bus, entry: &Arc<Entry>) {
         if entry.is_slow() && entry.own_lane.get().is_none() && !entry.has_ended() {
-            let lane =
-                Lane::new(LaneOptions::default(), self.workers.clone(), self.runtime.clone());
+            let lane = Lane::new(LaneOptions::default(), self.workers.clone());
             lane.join(entry);
             let _ = entry.own_lane.set(lane.clone());
             bus.0.shared.moved.store(true, Ordering::Relaxed);
