@@ -3,9 +3,10 @@
 use crate::cell::Cell;
 
 pub(crate) const USAGE: &str = "\
-usage: dispatch [--quick] [--only inline|queued|latency|alloc] [--save] [--instructions]
+usage: dispatch [--quick] [--only inline|queued|latency|alloc] [--peer NAME] [--save] [--instructions]
   --quick         fewer events
   --only PART     only this part; may be given several times
+  --peer NAME     only this peer, such as \"ours\"; may be given several times, not with --save
   --save          keep the results in docs/benchmarks/dispatch.{md,json,svg}
   --instructions  count instructions per publish with valgrind, instead of measuring time";
 
@@ -38,11 +39,18 @@ pub(crate) struct Args {
     pub(crate) quick: bool,
     pub(crate) save: bool,
     only: Vec<Part>,
+    peers: Vec<String>,
 }
 
 impl Args {
     pub(crate) fn parse(mut args: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut parsed = Self { mode: Mode::Check, quick: false, save: false, only: Vec::new() };
+        let mut parsed = Self {
+            mode: Mode::Check,
+            quick: false,
+            save: false,
+            only: Vec::new(),
+            peers: Vec::new(),
+        };
         while let Some(arg) = args.next() {
             if matches!(parsed.mode, Mode::Check) {
                 parsed.mode = Mode::Measure;
@@ -53,13 +61,22 @@ impl Args {
                 "--quick" => parsed.quick = true,
                 "--save" => parsed.save = true,
                 "--only" => parsed.only.push(part(args.next())?),
+                "--peer" => parsed.peers.push(args.next().ok_or("--peer needs a name")?),
                 "--instructions" => parsed.mode = Mode::Instructions,
                 "--count-allocations" => parsed.mode = Mode::CountAllocations,
                 "--exactly" => parsed.mode = exactly(args.next(), args.next())?,
                 other => return Err(format!("unknown argument {other}")),
             }
         }
+        if parsed.save && !parsed.peers.is_empty() {
+            return Err("what is saved has all peers; leave --peer out".to_owned());
+        }
         Ok(parsed)
+    }
+
+    /// Whether this peer is to be measured.
+    pub(crate) fn wants(&self, peer: &str) -> bool {
+        self.peers.is_empty() || self.peers.iter().any(|wanted| wanted == peer)
     }
 
     pub(crate) fn runs(&self, part: Part) -> bool {

@@ -31,6 +31,9 @@ pub(crate) fn exactly(cell: &Cell, events: u64) {
 pub(crate) fn report(args: &Args) {
     let mut cells = Vec::new();
     let mut add = |group, peer: &str| {
+        if !args.wants(peer) {
+            return;
+        }
         let peer = peer.to_owned();
         cells.extend(HANDLERS.map(|handlers| Cell {
             group,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::args::Args;
 use crate::histogram::Histogram;
 use crate::queued::{Peer, Run};
 use crate::{peers, rounds};
@@ -20,9 +21,10 @@ pub(crate) struct Latency {
     pub(crate) max: u64,
 }
 
-pub(crate) fn all(quick: bool) -> Vec<Latency> {
-    let time = Duration::from_millis(if quick { 50 } else { 600 });
-    let peers = peers::latency();
+pub(crate) fn all(args: &Args) -> Vec<Latency> {
+    let time = Duration::from_millis(if args.quick { 50 } else { 600 });
+    let mut peers = peers::latency();
+    peers.retain(|peer| args.wants(peer.name));
     let mut all = Vec::new();
     for handlers in HANDLERS {
         eprintln!("latency: {handlers} handlers");

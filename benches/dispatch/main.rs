@@ -1,7 +1,7 @@
 //! What a publish costs beside what others do with the same event, in one run: hand-written loops,
 //! other buses, and the queues that programs build their own bus from.
 //!
-//! `cargo bench -p nexus-events-benches --bench dispatch -- [--quick] [--only inline|queued|latency|alloc] [--save]`
+//! `cargo bench -p nexus-events-benches --bench dispatch -- [--quick] [--only inline|queued|latency|alloc] [--peer NAME] [--save]`
 //! prints tables; `--save` keeps them in `docs/benchmarks`. `--instructions` counts instructions
 //! instead, with valgrind. Without any argument, as `cargo test --benches` calls it, every peer has to
 //! show that all its handlers run, and nothing is measured.
@@ -49,13 +49,13 @@ fn main() {
 fn measure(args: &Args) {
     let mut results = Results::default();
     if args.runs(Part::Inline) {
-        results.inline = rounds::inline(args.quick);
+        results.inline = rounds::inline(args);
     }
     if args.runs(Part::Queued) {
-        results.queued = rounds::queued(args.quick);
+        results.queued = rounds::queued(args);
     }
     if args.runs(Part::Latency) {
-        results.latencies = latency::all(args.quick);
+        results.latencies = latency::all(args);
     }
     if args.runs(Part::Alloc) {
         results.allocations = allocations::count(args.quick);

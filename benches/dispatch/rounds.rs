@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::args::Args;
 use crate::cell::{Cell, Group, HANDLERS, PRODUCERS, Series};
 use crate::{inline, peers, queued};
 
@@ -24,25 +25,28 @@ fn check_inline(peers: &[inline::Peer]) {
     }
 }
 
-pub(crate) fn inline(quick: bool) -> Vec<Series> {
-    let peers = peers::inline();
+pub(crate) fn inline(args: &Args) -> Vec<Series> {
+    let mut peers = peers::inline();
+    peers.retain(|peer| args.wants(peer.name));
     check_inline(&peers);
-    let target = Duration::from_millis(if quick { 4 } else { 50 });
+    let target = Duration::from_millis(if args.quick { 4 } else { 50 });
     all(
         Group::Inline,
         &peers,
-        quick,
+        args.quick,
         |peer| peer.name,
         |peer, handlers, producers| inline::measure(peer, handlers, producers, target),
     )
 }
 
-pub(crate) fn queued(quick: bool) -> Vec<Series> {
-    let target = Duration::from_millis(if quick { 6 } else { 120 });
+pub(crate) fn queued(args: &Args) -> Vec<Series> {
+    let mut peers = peers::queued();
+    peers.retain(|peer| args.wants(peer.name));
+    let target = Duration::from_millis(if args.quick { 6 } else { 120 });
     all(
         Group::Queued,
-        &peers::queued(),
-        quick,
+        &peers,
+        args.quick,
         |peer| peer.name,
         |peer, handlers, producers| queued::measure(peer, handlers, producers, target),
     )

@@ -79,12 +79,10 @@ async fn measure(plan: Plan) -> Result<Measured> {
     let pid = server.process.id();
     process::forget_peak(pid)?;
     let (before, cpu) = (process::memory_kib(pid, "VmRSS")?, process::cpu_time(pid)?);
-    let mut late = None;
-    if plan.is_stalled {
-        let client = Reader::connect(address, Some(STALLED_RECEIVE_BYTES)).await?;
-        let disconnected = server.disconnected.take().context("said once")?;
-        late = Some(tokio::task::spawn_local(stall(client, disconnected)));
-    }
+    let stalled = match plan.is_stalled {
+        true => Some(Reader::connect(address, Some(STALLED_RECEIVE_BYTES)).await?),
+        false => None,
+    };
     server.publish(plan.rate, plan.events)?;
     server.follow(&mut crowd, WARM_UP_EVENTS + plan.events).await?;
     let cpu = process::cpu_time(pid)? - cpu;
@@ -92,10 +90,10 @@ async fn measure(plan: Plan) -> Result<Measured> {
     let rss_kib = Rss { before, after, peak: process::memory_kib(pid, "VmHWM")? };
     let published = numbers(&server.answer("published").await?)?;
     let [begin, end, held] = published[..] else { bail!("published what?") };
-    let stalled = match late {
+    let stalled = match stalled {
         // Perhaps there were too few events to fill its queue.
-        Some(late) => match tokio::time::timeout(CLOSE_PATIENCE, late).await {
-            Ok(late) => Some(Stalled::new(begin, late??)?),
+        Some(client) => match tokio::time::timeout(CLOSE_PATIENCE, server.late(client)).await {
+            Ok(late) => Some(Stalled::new(begin, late?)?),
             Err(_) => None,
         },
         None => None,
@@ -158,12 +156,6 @@ impl Crowd {
 
 type Late = (String, Result<(u64, u16)>);
 
-/// Reads nothing until the server has given up.
-async fn stall(client: Reader, mut disconnected: UnboundedReceiver<String>) -> Result<Late> {
-    let said = disconnected.recv().await.context("the server ended first")?;
-    Ok((said, client.read_to_close().await))
-}
-
 impl Stalled {
     fn new(begin_us: u64, (said, found): Late) -> Result<Self> {
         let (times, reason) = said.rsplit_once(' ').context("no reason")?;
@@ -187,7 +179,7 @@ fn numbers(text: &str) -> Result<Vec<u64>> {
 struct Server {
     process: Child,
     answers: UnboundedReceiver<(String, String)>,
-    disconnected: Option<UnboundedReceiver<String>>,
+    disconnected: UnboundedReceiver<String>,
 }
 
 impl Server {
@@ -210,7 +202,14 @@ impl Server {
                 };
             }
         });
-        Ok(Self { process, answers, disconnected: Some(disconnected) })
+        Ok(Self { process, answers, disconnected })
+    }
+
+    /// What the server said of the client that stalled, and what that one finds when at last it
+    /// reads on. Not before the run is over: it would take the machine from the others.
+    async fn late(&mut self, client: Reader) -> Result<Late> {
+        let said = self.disconnected.recv().await.context("the server ended first")?;
+        Ok((said, client.read_to_close().await))
     }
 
     fn tell(&mut self, line: &str) -> Result<()> {

@@ -2,19 +2,16 @@
 
 use std::fmt;
 use std::panic::catch_unwind;
-use std::pin::pin;
-use std::task;
 use std::time::Duration;
 
 use nexus_events_model::{Event, EventType, IntoEvent, Pattern};
 use time::OffsetDateTime;
 
-use crate::clock::{Clock, SystemClock};
-use crate::delivery::{Delivery, Wait};
-use crate::endings::Endings;
+use crate::clock::{BusClock, Clock, Moment};
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::follow_up::FollowUps;
+use crate::gate::Gate;
 use crate::handler::{Handler, IntoHandler, Mode, States};
 use crate::here;
 use crate::history::History;
@@ -23,13 +20,14 @@ use crate::layer::{Layer, Layers, NewSubscription};
 use crate::limits::{HISTORY_BYTES_DEFAULT, HISTORY_EVENTS_DEFAULT, WORKERS_DEFAULT};
 use crate::registry::Registry;
 use crate::route::Route;
+use crate::runtime::has_ended;
 use crate::shared::SharedLanes;
-use crate::shutdown::Gate;
 use crate::stamp;
 use crate::stats::{BusCounters, BusStats};
 use crate::stripe::Stripes;
 use crate::subscription::{Subscription, SubscriptionOptions};
 use crate::sync::{Arc, Handle, OnceLock, Ordering, Semaphore, StaticU64, sleep};
+use crate::waits::Waits;
 
 /// An event goes in; every matching handler runs, in priority order. Clones are the same bus.
 ///
@@ -63,9 +61,9 @@ pub(crate) struct Inner {
     history: History,
     history_max: usize,
     history_bytes_max: usize,
-    follow_ups: FollowUps,
-    pub(crate) endings: Endings,
-    clock: Arc<dyn Clock>,
+    follow_ups: Arc<FollowUps>,
+    pub(crate) waits: Waits,
+    pub(crate) clock: BusClock,
     workers: Arc<Semaphore>,
     max_workers: usize,
     runtime: OnceLock<Handle>,
@@ -107,8 +105,8 @@ impl Bus {
             history: History::new(builder.history, builder.history_bytes),
             history_max: builder.history,
             history_bytes_max: builder.history_bytes,
-            follow_ups: FollowUps::default(),
-            endings: Endings::default(),
+            follow_ups: Arc::default(),
+            waits: Waits::default(),
             clock: builder.clock,
             workers: Arc::new(Semaphore::new(builder.max_workers)),
             max_workers: builder.max_workers,
@@ -174,6 +172,7 @@ impl Bus {
         } else {
             None
         };
+        let home = runtime.clone();
         let runtime = runtime.filter(|_| mode != Mode::Inline);
         let shares = mode == Mode::Queued
             && handler.mode() == Mode::Inline
@@ -184,8 +183,8 @@ impl Bus {
             .filter(|_| shares)
             .and_then(|runtime| self.0.shared.give(self, &self.0.workers, runtime));
         let (lane, workers) = (options.lane(), self.0.workers.clone());
-        let lane = || runtime.map(|runtime| Lane::new(lane, workers, runtime));
-        let entry = self.0.registry.add(pattern, handler, options, mode, shared, lane)?;
+        let lane = || (mode != Mode::Inline).then(|| Lane::new(lane, workers));
+        let entry = self.0.registry.add(pattern, handler, options, mode, home, shared, lane)?;
         self.0.stripes.forget();
         Ok(Subscription { entry, bus: Arc::downgrade(&self.0) })
     }
@@ -208,12 +207,9 @@ impl Bus {
     }
 
     /// The event, and when it was stamped if it had to be.
-    pub(crate) fn stamp_at(
-        &self,
-        event: impl IntoEvent,
-    ) -> Result<(Event, Option<OffsetDateTime>)> {
+    pub(crate) fn stamp_at(&self, event: impl IntoEvent) -> Result<(Event, Option<Moment>)> {
         let mut stamped = None;
-        let event = event.into_event(|| stamp::stamp(*stamped.insert(self.now())))?;
+        let event = event.into_event(|| stamp::stamp(*stamped.insert(self.0.clock.moment())))?;
         Ok((event, stamped))
     }
 
@@ -291,7 +287,12 @@ impl Bus {
         if let Some(here) = &here {
             self.0.runtime.get_or_init(|| here.clone());
         }
-        here.or_else(|| self.0.runtime.get().cloned())
+        here.or_else(|| self.home())
+    }
+
+    /// The runtime in which a task was first needed.
+    pub(crate) fn home(&self) -> Option<Handle> {
+        self.0.runtime.get().cloned()
     }
 
     pub(crate) fn record(&self, event: &Event) {
@@ -305,7 +306,10 @@ impl Bus {
     pub(crate) fn route(&self, event_type: &EventType) -> Arc<Route> {
         match here::route(&self.0, event_type) {
             Some(route) => route.route.clone(),
-            None => Arc::new(self.0.registry.snapshot().find(event_type)),
+            None => {
+                let ends = self.0.registry.ends();
+                Arc::new(self.0.registry.snapshot().find(event_type, ends))
+            }
         }
     }
 
@@ -326,17 +330,8 @@ impl Bus {
         &self.0.counters
     }
 
-    pub(crate) fn follow_ups(&self) -> &FollowUps {
+    pub(crate) fn follow_ups(&self) -> &Arc<FollowUps> {
         &self.0.follow_ups
-    }
-
-    /// Leaves a delivery to the bus's own task. Without a runtime there are no queues to wait
-    /// for, so it is driven here.
-    pub(crate) fn hand_over(&self, delivery: Arc<Delivery>) {
-        if let Err(delivery) = self.0.follow_ups.hand_over(delivery, self.runtime()) {
-            let driven = pin!(Delivery::drive(delivery, Wait::Never));
-            let _ = driven.poll(&mut task::Context::from_waker(task::Waker::noop()));
-        }
     }
 
     pub(crate) fn close_registry(&self) -> Vec<Arc<Entry>> {
@@ -352,11 +347,7 @@ fn with_timer(runtime: Handle) -> Result<Handle> {
     // Tokio has no other way to ask.
     let has_timer = catch_unwind(|| drop(sleep(Duration::ZERO))).is_ok();
     drop(entered);
-    // One that has ended drops what it is given on the spot.
-    let probe = runtime.spawn(std::future::pending::<()>());
-    let has_ended = probe.is_finished();
-    probe.abort();
-    if has_ended {
+    if has_ended(&runtime) {
         return Err(Error::no_runtime());
     }
     if has_timer { Ok(runtime) } else { Err(Error::no_timer()) }
@@ -403,7 +394,7 @@ pub struct BusBuilder {
     max_workers: usize,
     history: usize,
     history_bytes: usize,
-    clock: Arc<dyn Clock>,
+    clock: BusClock,
     layers: Layers,
     states: States,
 }
@@ -414,7 +405,7 @@ impl Default for BusBuilder {
             max_workers: WORKERS_DEFAULT,
             history: HISTORY_EVENTS_DEFAULT,
             history_bytes: HISTORY_BYTES_DEFAULT,
-            clock: Arc::new(SystemClock),
+            clock: BusClock::default(),
             layers: Layers::default(),
             states: States::default(),
         }
@@ -458,7 +449,7 @@ impl BusBuilder {
     /// # Ok::<(), nexus_events_dispatch::Error>(())
     /// ```
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
+        self.clock = BusClock(Some(Arc::new(clock)));
         self
     }
 

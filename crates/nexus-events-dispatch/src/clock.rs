@@ -30,27 +30,62 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> OffsetDateTime {
-        let now = SystemTime::now();
-        since_1970(now).unwrap_or_else(|| now.into())
+        SystemTime::now().into()
     }
 }
 
-/// What `time` does for any time, done for those after 1970 and with the date worked out once a
-/// second. `None` for other times.
-fn since_1970(now: SystemTime) -> Option<OffsetDateTime> {
-    let since = now.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    let (mut second, mut whole) = SECOND.get();
-    if second != since.as_secs() {
-        second = since.as_secs();
-        whole = OffsetDateTime::from_unix_timestamp(i64::try_from(second).ok()?).ok()?;
-        SECOND.set((second, whole));
+/// A time of day to the microsecond, the finest an event holds, in the two forms a publish needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment {
+    pub(crate) time: OffsetDateTime,
+    pub(crate) unix_micros: i64,
+}
+
+impl Moment {
+    fn of(time: OffsetDateTime) -> Self {
+        let unix_micros = time.unix_timestamp() * 1_000_000 + i64::from(time.microsecond());
+        let whole = time.replace_nanosecond(time.microsecond() * 1_000);
+        Self { time: whole.unwrap_or(time), unix_micros }
     }
-    whole.replace_nanosecond(since.subsec_nanos()).ok()
+
+    /// The same for times after 1970, with the date worked out once a second; `None` for others.
+    fn since_1970(now: SystemTime) -> Option<Self> {
+        let since = now.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        let (mut second, mut whole) = SECOND.get();
+        if second != since.as_secs() {
+            second = since.as_secs();
+            whole = OffsetDateTime::from_unix_timestamp(i64::try_from(second).ok()?).ok()?;
+            SECOND.set((second, whole));
+        }
+        let micros = since.subsec_micros();
+        let time = whole.replace_nanosecond(micros * 1_000).ok()?;
+        let unix_micros = i64::try_from(second).ok()? * 1_000_000 + i64::from(micros);
+        Some(Self { time, unix_micros })
+    }
 }
 
 thread_local! {
     /// The last second somebody asked for: most events come in the same one as the one before.
     static SECOND: Cell<(u64, OffsetDateTime)> = const { Cell::new((0, OffsetDateTime::UNIX_EPOCH)) };
+}
+
+/// The clock of a bus: the machine's, called directly, or another one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct BusClock(pub(crate) Option<Arc<dyn Clock>>);
+
+impl BusClock {
+    pub(crate) fn now(&self) -> OffsetDateTime {
+        self.0.as_ref().map_or_else(|| SystemClock.now(), |clock| clock.now())
+    }
+
+    #[inline]
+    pub(crate) fn moment(&self) -> Moment {
+        if let Some(clock) = &self.0 {
+            return Moment::of(clock.now());
+        }
+        let now = SystemTime::now();
+        Moment::since_1970(now).unwrap_or_else(|| Moment::of(now.into()))
+    }
 }
 
 /// A clock that stands still until told otherwise, for tests. Clones show the same time.
@@ -95,14 +130,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_after_1970_are_those_of_the_time_crate() {
-        for millis in
-            [0, 1, 999, 1_000, 1_999, 951_782_399_999, 1_767_323_045_678, 1_767_323_045_679]
+    fn a_moment_after_1970_is_what_the_time_crate_says() {
+        for micros in
+            [0, 1, 999, 1_000, 999_999, 1_000_000, 951_782_399_999_999, 1_767_323_045_678_901]
         {
-            let time = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
-            assert_eq!(since_1970(time), Some(time.into()));
+            let time = SystemTime::UNIX_EPOCH + Duration::from_micros(micros);
+            let moment = Moment::since_1970(time + Duration::from_nanos(999)).unwrap();
+            assert_eq!(moment, Moment::of(time.into()));
+            assert_eq!((moment.time, moment.unix_micros), (time.into(), micros as i64));
         }
         let before = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
-        assert_eq!(since_1970(before), None);
+        assert_eq!(Moment::since_1970(before), None);
+        assert_eq!(Moment::of(before.into()).unix_micros, -1_000_000);
     }
 }

@@ -13,11 +13,14 @@ use crate::entrance::Entrance;
 use crate::entry::{Entry, Run};
 use crate::error::Result;
 use crate::handler::States;
+use crate::lineage::Asking;
 use crate::publish::Receipt;
-use crate::runtime::{Job, Worker};
+use crate::runtime::Job;
 use crate::stripe::ThreadRoute;
 use crate::sync::{Arc, AtomicUsize, Instant, OnceLock, Ordering, scoped_thread_local};
 use crate::trace;
+use crate::waits::HeldUp;
+use crate::worker::Worker;
 
 scoped_thread_local! {
     /// The handler that runs on this thread right now, for calls made on a plain [`Bus`].
@@ -129,6 +132,14 @@ impl Context {
         let delivery = OnceLock::new();
         let on_stack = OnStack { event, route, outer: None, delivery, on_lane: true };
         Self::new(Way::OnStack(on_stack), 0)
+    }
+
+    /// Makes it the one of the next event of the same lane and route; gives back the event before.
+    pub(crate) fn replace_event(&mut self, event: Event) -> Option<Event> {
+        match &mut self.way {
+            Way::OnStack(on_stack) => Some(std::mem::replace(&mut on_stack.event, event)),
+            Way::Tracked(_) => None,
+        }
     }
 
     /// For the handler at this place of a delivery.
@@ -339,6 +350,11 @@ impl Context {
         self.delivery().lineage.chain(self.event().event_type())
     }
 
+    /// Whether the calling code is inside of a handler, of whatever bus.
+    pub(crate) fn is_inside() -> bool {
+        CURRENT.is_set()
+    }
+
     /// The handler that runs on this thread, of whatever bus.
     pub(crate) fn innermost() -> Option<Self> {
         CURRENT.is_set().then(|| CURRENT.with(Clone::clone))
@@ -364,6 +380,23 @@ impl Context {
         }
     }
 
+    /// The handlers that go on only after the calling code: this one, those that wait for its
+    /// event, and those of other buses that it is inside of too.
+    pub(crate) fn held_up(&self) -> Vec<HeldUp> {
+        let contexts = std::iter::successors(Some(self), |context| context.outer());
+        let asking = |context: &Self| {
+            let bus = Arc::downgrade(&context.bus().0);
+            let own = Asking::of(context);
+            let waiters: Vec<Asking> = context.delivery().lineage.waiters().cloned().collect();
+            let all = std::iter::once(own).chain(waiters);
+            all.map(move |Asking { handler, delivery }| {
+                let bus = bus.clone();
+                HeldUp { bus, handler, delivery }
+            })
+        };
+        contexts.flat_map(asking).collect()
+    }
+
     fn is_of(&self, bus: &Bus) -> bool {
         match &self.way {
             Way::OnStack(on_stack) => on_stack.route.bus.as_ptr() == Arc::as_ptr(&bus.0),
@@ -371,16 +404,11 @@ impl Context {
         }
     }
 
-    /// How many runs of this subscription the calling code is inside of.
-    pub(crate) fn runs_of(bus: &Bus, id: SubscriptionId) -> usize {
-        Self::current(bus).map_or(0, |context| {
-            usize::from(context.entry().id == id) + context.delivery().lineage.waiting(id)
-        })
-    }
-
     /// Whether the calling code is inside of a run of this subscription.
     pub(crate) fn is_within(bus: &Bus, id: SubscriptionId) -> bool {
-        Self::runs_of(bus, id) > 0
+        Self::current(bus).is_some_and(|context| {
+            context.entry().id == id || context.delivery().lineage.waiting(id) > 0
+        })
     }
 
     /// The event being handled.

@@ -2,26 +2,24 @@
 //!
 //! Exactly one caller drives a delivery at a time: the publisher, until a wave has handlers that
 //! run elsewhere; then whichever of them finishes last. Because that one goes on before it takes
-//! its next event, two events that meet the same handlers stay in order.
-
-use std::collections::VecDeque;
+//! its next event, two events that meet the same handlers stay in order. How it is driven stands
+//! in `driving.rs`; here is what it is and what becomes of it.
 
 use nexus_events_model::{Event, HandlerOutcome, Metadata, OutcomeStatus, PublishReport, Text};
 
 use crate::bus::Bus;
 use crate::context::Context;
-use crate::driving::Driving;
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
-use crate::follow_up::Lineage;
-use crate::lane::{Handed, Held};
+use crate::gate::Admission;
+use crate::lane::Held;
 use crate::limits::NESTED_WAIT_MAX;
+use crate::lineage::{Asking, Lineage};
 use crate::progress::Wave;
 pub(crate) use crate::progress::{End, Wait};
 use crate::publish::Receipt;
 use crate::route::Route;
-use crate::runtime::{Ended, Job, Skip, run_inline};
-use crate::shutdown::Admission;
+use crate::runtime::{Ended, Skip};
 use crate::stripe::ThreadRoute;
 use crate::sync::{
     Arc, AtomicBool, AtomicUsize, Instant, Mutex, OnceLock, Ordering, oneshot, timeout,
@@ -41,7 +39,7 @@ pub(crate) struct Delivery {
     route: Arc<Route>,
     /// Places in the route whose filter refuses the event, in order.
     refused: Vec<usize>,
-    wave: Wave,
+    pub(crate) wave: Wave,
     cancelled: OnceLock<(Text, Text)>,
     /// Published by the running wave.
     follow_ups: Mutex<Vec<Arc<Delivery>>>,
@@ -122,15 +120,11 @@ impl Delivery {
     /// counted elsewhere. It is in nobody's hands but the handler's.
     pub(crate) fn of_share(bus: &Bus, event: Event, entry: Arc<Entry>) -> Arc<Self> {
         let route = Arc::new(Route::new(vec![entry]));
-        let admission = Admission::taken_over(bus);
+        let admission = Admission::share(bus);
         let mut delivery = Self::blank(bus.clone(), event, route, Some(admission), None);
         delivery.counted = false;
-        delivery.wave = Wave {
-            end: AtomicUsize::new(1),
-            at: AtomicUsize::new(1),
-            left: AtomicUsize::new(1),
-            ..Wave::default()
-        };
+        delivery.wave =
+            Wave { end: AtomicUsize::new(1), left: AtomicUsize::new(1), ..Wave::default() };
         Arc::new(delivery)
     }
 
@@ -170,9 +164,9 @@ impl Delivery {
 
     /// Goes on from here, after a pass that ended its wave at this place.
     pub(crate) fn take_over(&self, end: usize, ran: bool) {
-        *self.admission.lock() = Some(Admission::taken_over(&self.bus));
+        let admission = if self.counted { Admission::taken_over } else { Admission::share };
+        *self.admission.lock() = Some(admission(&self.bus));
         self.wave.end.store(end, Ordering::Relaxed);
-        self.wave.at.store(end, Ordering::Relaxed);
         self.ran.fetch_or(ran, Ordering::Relaxed);
     }
 
@@ -198,11 +192,15 @@ impl Delivery {
         Ok(Self::along(route, event, Lineage::default(), None, admission, Some(sender)))
     }
 
-    /// Queues an event published by a handler of this one.
-    pub(crate) fn follow_up(self: &Arc<Self>, event: Event) -> Result<Receipt> {
+    /// Queues an event published by a handler of this one, which may have been admitted before.
+    pub(crate) fn follow_up(
+        self: &Arc<Self>,
+        event: Event,
+        admitted: impl FnOnce() -> Option<Admission>,
+    ) -> Result<Receipt> {
         let event = self.adopt(event)?;
         let lineage = self.lineage.descend(&self.event, None)?;
-        let admission = Admission::follow_up(&self.bus)?;
+        let admission = admitted().map_or_else(|| Admission::follow_up(&self.bus), Ok)?;
         let next = Self::new(event, lineage, None, admission, None);
         let receipt = next.receipt();
         let mut follow_ups = self.follow_ups.lock();
@@ -215,66 +213,29 @@ impl Delivery {
         Ok(receipt)
     }
 
-    /// Publishes an event that the handler of `context` waits for.
-    pub(crate) async fn publish_and_wait_within(
-        &self,
-        context: &Context,
-        event: Event,
-    ) -> Result<PublishReport> {
+    /// An event that the handler of `context` publishes and waits for.
+    pub(crate) fn nested(&self, context: &Context, event: Event) -> Result<Nested> {
         let event = self.adopt(event)?;
-        let lineage = self.lineage.descend(&self.event, Some(context.entry().id))?;
+        let lineage = self.lineage.descend(&self.event, Some(Asking::of(context)))?;
         let admission = Admission::nested(&self.bus)?;
         let (sender, receiver) = oneshot::channel();
-        let nested = Self::new(event, lineage, self.outer.clone(), admission, Some(sender));
-        nested.report_within(context, receiver).await
+        let delivery = Self::new(event, lineage, self.outer.clone(), admission, Some(sender));
+        Ok(Nested { delivery, receiver })
     }
 
     /// As [`again`](Self::again), for a handler that waits for it.
-    pub(crate) async fn again_within(
+    pub(crate) fn nested_again(
         &self,
         context: &Context,
         event: Event,
         entry: Arc<Entry>,
-    ) -> Result<PublishReport> {
-        let lineage = self.lineage.descend(&self.event, Some(context.entry().id))?;
+    ) -> Result<Nested> {
+        let lineage = self.lineage.descend(&self.event, Some(Asking::of(context)))?;
         let admission = Admission::nested(&self.bus)?;
-        self.bus.counters().published();
         let (sender, receiver) = oneshot::channel();
         let (route, outer) = (Arc::new(Route::new(vec![entry])), self.outer.clone());
-        let nested = Self::along(route, event, lineage, outer, admission, Some(sender));
-        nested.report_within(context, receiver).await
-    }
-
-    async fn report_within(
-        self: Arc<Self>,
-        context: &Context,
-        receiver: oneshot::Receiver<PublishReport>,
-    ) -> Result<PublishReport> {
-        let Some(worker) = &context.worker else {
-            return self.report_in_time(receiver).await;
-        };
-        // The handlers it waits for may need a worker too.
-        worker.pause();
-        let report = self.report_in_time(receiver).await;
-        worker.resume().await;
-        report
-    }
-
-    async fn report_in_time(
-        self: Arc<Self>,
-        receiver: oneshot::Receiver<PublishReport>,
-    ) -> Result<PublishReport> {
-        Self::drive_one(self, Wait::Here).await;
-        match timeout(NESTED_WAIT_MAX, receiver).await {
-            Ok(report) => report.map_err(|_| Error::cut_off()),
-            Err(_) => {
-                let message = format!(
-                    "no report after {} s; handlers that wait for each other's reports never get one, publish without waiting",
-                    NESTED_WAIT_MAX.as_secs(),
-                );
-                Err(Error::new(ErrorKind::TimedOut, message))
-            }
-        }
+        let delivery = Self::along(route, event, lineage, outer, admission, Some(sender));
+        Ok(Nested { delivery, receiver })
     }
 
     /// The event with the conversation, the cause and the trace filled in.
@@ -309,132 +270,22 @@ impl Delivery {
         self.cancelled.get().is_some()
     }
 
-    fn is_concluded(&self) -> bool {
-        self.concluded.load(Ordering::Acquire)
+    pub(crate) fn route(&self) -> &Route {
+        &self.route
     }
 
-    /// Drives a delivery and all its follow-ups as far as this caller can, then leaves them to
-    /// the handlers that run elsewhere.
-    pub(crate) async fn drive(first: Arc<Self>, wait: Wait) {
-        let mut driving = Driving(VecDeque::from([first]));
-        while let Some(delivery) = driving.0.front().cloned() {
-            delivery.advance(wait, &mut driving.0).await;
-            driving.0.pop_front();
-        }
-    }
-
-    /// Drives this delivery alone, on a handler's own task, which must not be held up by
-    /// follow-ups: they are left to the bus's task.
-    pub(crate) async fn drive_one(delivery: Arc<Self>, wait: Wait) {
-        let mut driving = Driving(VecDeque::from([delivery.clone()]));
-        delivery.advance(wait, &mut driving.0).await;
-        driving.0.pop_front();
-    }
-
-    async fn advance(self: &Arc<Self>, wait: Wait, then: &mut VecDeque<Arc<Self>>) {
-        loop {
-            if self.wave.left.load(Ordering::Acquire) == 0 {
-                then.extend(std::mem::take(&mut *self.follow_ups.lock()));
-                if self.is_cancelled() || !self.open_wave() {
-                    then.extend(self.conclude());
-                    return;
-                }
-            }
-            if !self.hand_out(wait).await {
-                return;
-            }
-            self.run_inline_handlers();
-            if !self.leave() {
-                return;
-            }
-        }
-    }
-
-    /// Makes the next handlers of equal priority the wave; `false` when there are none left.
-    fn open_wave(&self) -> bool {
-        let start = self.wave.end.load(Ordering::Relaxed);
-        let Some(end) = self.route.wave_end(start) else { return false };
-        let has_lane = |place: &usize| self.is_open(*place) && self.route[*place].is_queued();
-        let lanes = (start..end).filter(has_lane).count();
-        self.wave.start.store(start, Ordering::Relaxed);
-        self.wave.end.store(end, Ordering::Relaxed);
-        self.wave.left.store(lanes + 1, Ordering::Relaxed);
-        true
-    }
-
-    fn is_open(&self, place: usize) -> bool {
+    /// Whether no filter of the handler at this place refuses the event.
+    pub(crate) fn is_open(&self, place: usize) -> bool {
         self.refused.binary_search(&place).is_err()
     }
 
-    /// Puts the event into the queues of this wave; `false` when a task waits for one of them and
-    /// drives on.
-    async fn hand_out(self: &Arc<Self>, wait: Wait) -> bool {
-        let end = self.wave.end.load(Ordering::Relaxed);
-        for place in self.wave.at.load(Ordering::Relaxed)..end {
-            let entry = &self.route[place];
-            if !self.is_open(place) {
-                self.skip(place, Skip::Filtered);
-            } else if let Some(shared) = entry.shared.get() {
-                if self.lineage.waiting(entry.id) > 0 {
-                    self.passed(place, Err(Skip::WaitsItself));
-                    continue;
-                }
-                let has_room = match entry.own_lane.get() {
-                    Some(own) => own.has_room(wait, &self.event).await,
-                    None => true,
-                };
-                let job = Job { delivery: self.clone(), place };
-                let pushed =
-                    if has_room { shared.push(job, wait).await } else { Err(Skip::QueueFull) };
-                self.passed(place, pushed);
-                continue;
-            } else if let Some(lane) = entry.lane.get() {
-                if lane.waits_itself(entry, &self.lineage) {
-                    self.passed(place, Err(Skip::WaitsItself));
-                    continue;
-                }
-                match lane.push(Job { delivery: self.clone(), place }, wait).await {
-                    Handed::Settled(pushed) => self.passed(place, pushed),
-                    Handed::Apart => return false,
-                }
-                continue;
-            }
-            self.wave.at.store(place + 1, Ordering::Relaxed);
-        }
-        true
+    /// What the running wave has published.
+    pub(crate) fn take_follow_ups(&self) -> Vec<Arc<Self>> {
+        std::mem::take(&mut *self.follow_ups.lock())
     }
 
-    /// The queue at this place has the event, or will not get it.
-    pub(crate) fn passed(&self, place: usize, pushed: Result<(), Skip>) {
-        if let Err(reason) = pushed {
-            let ended = reason == Skip::Stopped && self.route[place].has_ended();
-            self.skip(place, if ended { Skip::Unsubscribed } else { reason });
-            self.wave.left.fetch_sub(1, Ordering::Relaxed);
-        }
-        self.wave.at.store(place + 1, Ordering::Relaxed);
-    }
-
-    fn run_inline_handlers(self: &Arc<Self>) {
-        for place in self.wave.start.load(Ordering::Relaxed)..self.wave.end.load(Ordering::Relaxed)
-        {
-            let entry = &self.route[place];
-            if !entry.is_queued() && self.is_open(place) {
-                match entry.begin() {
-                    Some(run) => {
-                        let ended = run_inline(self, place);
-                        drop(run);
-                        self.end(place, entry, ended, None);
-                    }
-                    None => self.skip(place, Skip::Unsubscribed),
-                }
-            }
-        }
-    }
-
-    /// Says that one handler of this wave, or the driver, is done. `true` for the last one, who
-    /// must go on.
-    fn leave(&self) -> bool {
-        self.wave.left.fetch_sub(1, Ordering::AcqRel) == 1
+    fn is_concluded(&self) -> bool {
+        self.concluded.load(Ordering::Acquire)
     }
 
     /// A handler that ran elsewhere is done. `true` when the caller must go on with the delivery.
@@ -486,7 +337,8 @@ impl Delivery {
 
     /// A handler elsewhere did not get to run. `true` as for [`done`](Self::done).
     pub(crate) fn not_run(&self, place: usize, reason: Skip) -> bool {
-        self.skip(place, reason);
+        let ended = reason == Skip::Stopped && self.route[place].has_ended();
+        self.skip(place, if ended { Skip::Unsubscribed } else { reason });
         self.leave()
     }
 
@@ -496,7 +348,7 @@ impl Delivery {
         self.bus.counters().ran(outcome);
     }
 
-    fn skip(&self, place: usize, reason: Skip) {
+    pub(crate) fn skip(&self, place: usize, reason: Skip) {
         let entry = &self.route[place];
         if reason.is_rejection() {
             self.rejected.fetch_add(1, Ordering::Relaxed);
@@ -518,7 +370,7 @@ impl Delivery {
     }
 
     /// Ends the waves; gives back follow-ups that came in at the last moment.
-    fn conclude(&self) -> Vec<Arc<Self>> {
+    pub(crate) fn conclude(&self) -> Vec<Arc<Self>> {
         if let Some((by, reason)) = self.cancelled.get() {
             let why = Text::from(format!("cancelled by {by}: {reason}"));
             for place in self.wave.end.load(Ordering::Relaxed)..self.route.len() {
@@ -547,14 +399,16 @@ impl Delivery {
         if self.open.fetch_sub(1, Ordering::AcqRel) != 1 {
             return;
         }
+        let mut admission = self.admission.lock().take();
+        let lost = admission.as_mut().is_some_and(Admission::is_lost);
         self.finished.store(true, Ordering::Relaxed);
         if let Some(begun) = self.begun {
             self.bus.counters().timed(begun.elapsed());
         }
         if self.counted {
-            self.bus.counters().concluded(self.fate());
+            self.bus.counters().concluded(if lost { End::Lost } else { self.fate() });
         }
-        drop(self.admission.lock().take());
+        drop(admission);
         if let Some(report) = &self.report {
             let outcomes =
                 std::mem::take(&mut *report.outcomes.lock()).into_iter().flatten().collect();
@@ -565,10 +419,28 @@ impl Delivery {
         }
     }
 
+    /// Keeps it from being lost when the bus is stopped: it goes on.
+    pub(crate) fn spare(&self) {
+        if let Some(admission) = &mut *self.admission.lock() {
+            let _ = admission.is_lost();
+        }
+    }
+
+    /// Whether it is the whole event, and not a share of one that is counted elsewhere.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.counted
+    }
+
+    /// How many events are on their way as long as it is: it, and what waits for its wave.
+    pub(crate) fn in_flight(&self) -> usize {
+        match self.finished.load(Ordering::Relaxed) {
+            true => 0,
+            false => 1 + self.follow_ups.lock().len(),
+        }
+    }
+
     fn fate(&self) -> End {
-        if self.bus.gate().is_stopped() {
-            End::Lost
-        } else if self.is_cancelled() && self.wave.end.load(Ordering::Relaxed) < self.route.len() {
+        if self.is_cancelled() && self.wave.end.load(Ordering::Relaxed) < self.route.len() {
             End::Cancelled
         } else if self.ran.load(Ordering::Relaxed) {
             End::Handled
@@ -578,6 +450,38 @@ impl Delivery {
             End::Filtered
         } else {
             End::Skipped
+        }
+    }
+}
+
+/// An event on its way whose report a handler waits for.
+pub(crate) struct Nested {
+    pub(crate) delivery: Arc<Delivery>,
+    receiver: oneshot::Receiver<PublishReport>,
+}
+
+impl Nested {
+    /// Its report, for the handler of `context`.
+    pub(crate) async fn report(self, context: &Context) -> Result<PublishReport> {
+        let report = self.in_time();
+        match &context.worker {
+            // The handlers it waits for may need a worker too.
+            Some(worker) => worker.lend(report).await,
+            None => report.await,
+        }
+    }
+
+    async fn in_time(self) -> Result<PublishReport> {
+        self.delivery.drive_alone(Wait::Here).await;
+        match timeout(NESTED_WAIT_MAX, self.receiver).await {
+            Ok(report) => report.map_err(|_| Error::cut_off()),
+            Err(_) => {
+                let message = format!(
+                    "no report after {} s; handlers that wait for each other's reports never get one, publish without waiting",
+                    NESTED_WAIT_MAX.as_secs(),
+                );
+                Err(Error::new(ErrorKind::TimedOut, message))
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The way of one event to the handlers: through the layers of the bus, then in.
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::task;
 
@@ -7,22 +8,24 @@ use nexus_events_model::{Event, IntoEvent, PublishReport};
 
 use crate::bus::Bus;
 use crate::context::Context;
-use crate::delivery::{Delivery, Wait};
+use crate::delivery::{Delivery, End, Wait};
 use crate::error::{Error, Result};
+use crate::gate::Admission;
 use crate::handler::BoxFuture;
 use crate::layer::{Door, Next, Published};
+use crate::limits::QUEUE_WAIT_MAX;
 use crate::pass::{Passed, pass};
 use crate::publish::Receipt;
-use crate::shutdown::Admission;
-use crate::sync::{Arc, Mutex, oneshot};
+use crate::shared::give_way;
+use crate::sync::{Arc, Instant, Mutex, OnceLock, oneshot};
 use crate::trace;
 
 /// What comes of an event at the door.
 pub(crate) enum Entering {
     /// It is in.
     In(Receipt),
-    /// It has to be driven.
-    Driven(Arc<Delivery>),
+    /// It has come as far as it can without waiting.
+    Passed(Passed),
     /// There are layers before the door.
     Layered(Event),
 }
@@ -38,9 +41,52 @@ impl Bus {
             return Ok(Entering::Layered(event));
         }
         Ok(match pass(self, event, stamped)? {
-            Passed::Through(receipt) => Entering::In(receipt),
-            Passed::Left(delivery) => Entering::Driven(delivery),
+            Passed::Through(receipt, false) => Entering::In(receipt),
+            passed => Entering::Passed(passed),
         })
+    }
+}
+
+impl Passed {
+    /// Takes the event on from where it is. Who is still without room in the end is skipped.
+    /// `entered` is told when it is in, whatever becomes of the publisher.
+    pub(crate) async fn go_on(
+        mut self,
+        bus: &Bus,
+        mut wait: Wait,
+        entered: impl Fn(Receipt),
+    ) -> Result<Receipt> {
+        let mut until = None;
+        loop {
+            self = match self {
+                Self::Through(receipt, woken) => {
+                    if woken && wait == Wait::Here {
+                        entered(receipt.clone());
+                        give_way().await;
+                    }
+                    return Ok(receipt);
+                }
+                Self::Left(delivery) => {
+                    entered(delivery.receipt());
+                    if wait == Wait::Never {
+                        // Without waiting for queues it is driven in one go.
+                        Delivery::drive_now(delivery.clone(), wait);
+                    } else {
+                        Delivery::drive(delivery.clone(), wait).await;
+                    }
+                    return Ok(delivery.receipt());
+                }
+                Self::Blocked(event, lane) => {
+                    let until = *until.get_or_insert_with(|| Instant::now() + QUEUE_WAIT_MAX);
+                    if wait == Wait::Here && lane.has_room(until).await {
+                        pass(bus, event, None)?
+                    } else {
+                        wait = Wait::Never;
+                        Self::Left(Delivery::first(bus, event, None)?)
+                    }
+                }
+            };
+        }
     }
 }
 
@@ -51,11 +97,15 @@ pub(crate) struct Entrance<'a> {
     /// The handler that publishes it.
     context: Option<&'a Context>,
     report: Option<Mutex<Option<PublishReport>>>,
+    /// Set when the event is in, whatever becomes of the publisher.
+    entered: OnceLock<Receipt>,
+    /// What a follow-up has while it waits.
+    place: Option<Place>,
 }
 
 impl<'a> Entrance<'a> {
     pub(crate) fn new(bus: &'a Bus, wait: Wait) -> Self {
-        Self { bus, wait, context: None, report: None }
+        Self { bus, wait, context: None, report: None, entered: OnceLock::new(), place: None }
     }
 
     pub(crate) async fn enter(&self, event: Event) -> Result<Receipt> {
@@ -82,14 +132,19 @@ impl<'a> Entrance<'a> {
     async fn admit(&self, event: Event) -> Result<Receipt> {
         let Some(slot) = &self.report else {
             return match self.context {
-                Some(context) => context.delivery().follow_up(event),
+                Some(context) => {
+                    let place = || self.place.as_ref().and_then(Place::take);
+                    context.delivery().follow_up(event, place)
+                }
                 None => self.run(event, None).await,
             };
         };
         let id = event.id().clone();
         let (receipt, report) = match self.context {
             Some(context) => {
-                let report = context.delivery().publish_and_wait_within(context, event).await?;
+                let nested = context.delivery().nested(context, event)?;
+                let _ = self.entered.set(nested.delivery.receipt());
+                let report = nested.report(context).await?;
                 (Receipt { matched: report.outcomes.len(), ..Receipt::new(id) }, report)
             }
             None => {
@@ -111,12 +166,8 @@ impl<'a> Entrance<'a> {
             Some(_) => Passed::Left(Delivery::first(self.bus, event, sender)?),
             None => pass(self.bus, event, None)?,
         };
-        let delivery = match passed {
-            Passed::Through(receipt) => return Ok(receipt),
-            Passed::Left(delivery) => delivery,
-        };
-        Delivery::drive(delivery.clone(), self.wait).await;
-        Ok(delivery.receipt())
+        let entered = |receipt| drop(self.entered.set(receipt));
+        passed.go_on(self.bus, self.wait, entered).await
     }
 }
 
@@ -128,6 +179,10 @@ impl Door for Entrance<'_> {
     fn open(&self, event: Event) -> Published<'_> {
         Published::Pending(Box::pin(self.admit(event)))
     }
+
+    fn entered(&self) -> Option<&Receipt> {
+        self.entered.get()
+    }
 }
 
 impl Context {
@@ -135,27 +190,91 @@ impl Context {
     /// handler can not; what the layer says then is counted only.
     pub(crate) fn follow_up(&self, event: Event) -> Result<Receipt> {
         if self.bus().layers().is_empty() {
-            return self.delivery().follow_up(event);
+            return self.delivery().follow_up(event, || None);
         }
         let receipt = Receipt { follow_up: true, ..Receipt::new(event.id().clone()) };
-        let context = self.clone();
-        let mut entering: BoxFuture<'static, Result<Receipt>> = Box::pin(async move {
-            let bus = context.bus();
-            let entrance = Entrance { context: Some(&context), ..Entrance::new(bus, Wait::Never) };
-            entrance.enter(event).await
+        let (context, place) = (self.clone(), Place::default());
+        let mut entering: BoxFuture<'static, Result<Receipt>> = Box::pin({
+            let place = Some(place.clone());
+            async move {
+                let entrance = Entrance::new(context.bus(), Wait::Never);
+                Entrance { context: Some(&context), place, ..entrance }.enter(event).await
+            }
         });
         if let Some(result) = now(entering.as_mut()) {
             return result;
         }
         let runtime = self.bus().runtime().ok_or_else(Error::would_wait)?;
-        let admission = Admission::follow_up(self.bus())?;
-        runtime.spawn(async move {
-            if entering.await.map_err(trace::refused).is_err() {
-                admission.bus().counters().refused();
-            }
-        });
+        let follower = Follower::admit(self.bus(), place)?;
+        runtime.spawn(follower.enter(entering));
         Ok(receipt)
     }
+}
+
+/// The place of a follow-up among the events in flight, until it is in.
+#[derive(Clone, Default)]
+struct Place(Arc<Mutex<Option<Admission>>>);
+
+impl Place {
+    fn take(&self) -> Option<Admission> {
+        self.0.lock().take()
+    }
+}
+
+/// A follow-up that waits in a layer. When it is dropped there it is lost.
+struct Follower {
+    bus: Bus,
+    place: Place,
+}
+
+impl Follower {
+    fn admit(bus: &Bus, place: Place) -> Result<Self> {
+        *place.0.lock() = Some(Admission::follow_up(bus)?);
+        Ok(Self { bus: bus.clone(), place })
+    }
+
+    async fn enter(self, entering: BoxFuture<'static, Result<Receipt>>) {
+        let entered = before(entering, self.bus.gate().stopped()).await;
+        if let Some(Err(_)) = entered.map(|entered| entered.map_err(trace::refused)) {
+            self.refused();
+        }
+    }
+
+    fn refused(&self) {
+        let mut admission = self.place.take();
+        if admission.as_mut().is_some_and(Admission::is_lost) {
+            self.lost();
+        } else {
+            self.bus.counters().refused();
+        }
+    }
+
+    /// It was published, as far as its handler knows.
+    fn lost(&self) {
+        self.bus.counters().published();
+        self.bus.counters().concluded(End::Lost);
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        if let Some(_admission) = self.place.take() {
+            self.lost();
+        }
+    }
+}
+
+/// What the first future gives, or `None` when the second one is over before.
+pub(crate) async fn before<T>(
+    future: impl Future<Output = T>,
+    end: impl Future<Output = ()>,
+) -> Option<T> {
+    let (mut future, mut end) = (pin!(future), pin!(end));
+    poll_fn(|task| match future.as_mut().poll(task) {
+        task::Poll::Ready(value) => task::Poll::Ready(Some(value)),
+        task::Poll::Pending => end.as_mut().poll(task).map(|()| None),
+    })
+    .await
 }
 
 /// The result of a future that is ready when first polled.

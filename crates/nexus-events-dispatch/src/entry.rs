@@ -1,13 +1,14 @@
 //! One registered handler as the bus sees it: who, what, when, and whether it still may run.
 
-use nexus_events_model::{Event, Filter, Pattern, SubscriptionId, Text};
+use nexus_events_model::{Event, EventId, Filter, Pattern, SubscriptionId, Text};
 
 use crate::handler::{Handler, Mode, Turn};
 use crate::lane::Lane;
+use crate::limits::SLOW_TURNS;
 use crate::shared::SharedLane;
 use crate::stats::HandlerCounters;
 use crate::subscription::HandlerPriority;
-use crate::sync::{Arc, AtomicBool, AtomicUsize, Notified, Notify, OnceLock, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Handle, Notified, Notify, OnceLock, Ordering};
 
 pub(crate) struct Entry {
     pub(crate) id: SubscriptionId,
@@ -17,6 +18,8 @@ pub(crate) struct Entry {
     pub(crate) filters: Vec<Filter>,
     pub(crate) priority: HandlerPriority,
     pub(crate) mode: Mode,
+    /// Where it was registered, if it needs a runtime: there its tasks run.
+    pub(crate) runtime: Option<Handle>,
     pub(crate) handler: Arc<dyn Handler>,
     /// The same for passes.
     pub(crate) turn: Turn,
@@ -33,6 +36,8 @@ pub(crate) struct Entry {
     pub(crate) concurrency: usize,
     ended: AtomicBool,
     running: AtomicUsize,
+    /// Slow turns on a shared lane, one after the other.
+    slow_turns: AtomicUsize,
     /// Told when no further run may begin.
     end: Notify,
     /// Told when what still runs on tasks is to be dropped.
@@ -50,6 +55,7 @@ impl Entry {
         filters: Vec<Filter>,
         priority: HandlerPriority,
         mode: Mode,
+        runtime: Option<Handle>,
         concurrency: usize,
         handler: Arc<dyn Handler>,
     ) -> Self {
@@ -60,6 +66,7 @@ impl Entry {
             filters,
             priority,
             mode,
+            runtime,
             turn: handler.clone().turn(),
             handler,
             counters: HandlerCounters::default(),
@@ -70,6 +77,7 @@ impl Entry {
             concurrency,
             ended: AtomicBool::new(false),
             running: AtomicUsize::new(0),
+            slow_turns: AtomicUsize::new(0),
             end: Notify::new(),
             cut_off: Notify::new(),
             idle: Notify::new(),
@@ -106,6 +114,22 @@ impl Entry {
         (!self.has_ended()).then_some(run)
     }
 
+    pub(crate) fn was_slow(&self) {
+        self.slow_turns.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn was_quick(&self) {
+        if self.slow_turns.load(Ordering::Relaxed) > 0 {
+            self.slow_turns.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it is slow itself. Any turn may look so once, when the machine takes the processor
+    /// away.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.slow_turns.load(Ordering::Relaxed) >= SLOW_TURNS
+    }
+
     pub(crate) fn has_ended(&self) -> bool {
         self.ended.load(Ordering::SeqCst)
     }
@@ -119,12 +143,11 @@ impl Entry {
         }
     }
 
-    /// Drops what still runs on tasks.
-    pub(crate) fn cut_off(&self) {
+    /// Drops what still runs on tasks, and what waits; gives back the events of that which are
+    /// counted as handled.
+    pub(crate) fn cut_off(&self) -> Vec<EventId> {
         self.cut_off.notify_waiters();
-        for lane in self.lanes() {
-            lane.abort(self);
-        }
+        self.lanes().flat_map(|lane| lane.abort(self)).collect()
     }
 
     /// Waits until what runs on tasks is to be dropped.

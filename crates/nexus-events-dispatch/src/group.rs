@@ -74,12 +74,6 @@ impl Entry {
                 self.name
             ));
         }
-        if lane.is_stopped() {
-            return refuse(format!(
-                "the runtime of the group `{}` has ended; unsubscribe all its consumers first, or name another group",
-                self.name
-            ));
-        }
         Ok(())
     }
 }

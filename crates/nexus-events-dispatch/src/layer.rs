@@ -48,7 +48,8 @@ pub trait Layer: Send + Sync + 'static {
     /// it, or answer for it; what runs after it is `next`. Only a layer of a bus is asked.
     ///
     /// A layer that has to wait does so before it calls `next`: dropping its future then means
-    /// that nothing was published.
+    /// that nothing was published. After that the event may be in although the future is dropped,
+    /// as when its publisher gives up in front of a full queue.
     fn publish<'a>(&'a self, event: Event, next: Next<'a>) -> Published<'a> {
         next.run(event)
     }
@@ -124,6 +125,10 @@ pub(crate) trait Door: Send + Sync {
     fn bus(&self) -> &Bus;
 
     fn open(&self, event: Event) -> Published<'_>;
+
+    /// What was known of the event when it came in, once it has: that may be before
+    /// [`open`](Self::open) is through, or although its future was dropped.
+    fn entered(&self) -> Option<&Receipt>;
 }
 
 impl<'a> Next<'a> {

@@ -53,9 +53,14 @@ pub const NESTED_WAIT_MAX: Duration = Duration::from_secs(30);
 pub const ROUTES_CACHED_MAX: usize = 4_096;
 
 /// One in this many events is timed from its publish to the end of its last handler. Of those
-/// that pass on a publisher's stack these are also the ones whose handlers are timed; handlers on
-/// tasks, and those whose report is asked for, are timed each time.
+/// that pass on a publisher's stack or to shared lanes these are also the ones whose handlers are
+/// timed; handlers with a queue of their own, and those whose report is asked for, are timed each
+/// time.
 pub const TIMED_PASSES: u64 = 64;
+
+/// Of the handlers of such an event one in so many is timed, the next one each time: looking at
+/// the clock takes longer than many a handler.
+pub const TIMED_HANDLERS: usize = 16;
 
 /// How long a synchronous handler that is queued may hold up its task; one that takes longer is
 /// counted and warned about.
@@ -90,8 +95,16 @@ pub const SHARED_LANE_EVENTS: usize = 1_024;
 /// About how many bytes of events wait in one of them (8 MiB).
 pub const SHARED_LANE_BYTES: usize = 8 * 1024 * 1024;
 
-/// A handler that takes longer than this on a shared lane gets a lane of its own.
-pub const SLOW_TURN: Duration = Duration::from_millis(1);
+/// A handler that takes longer than this on a shared lane, several times in turn, gets a lane of
+/// its own.
+pub const SLOW_TURN: Duration = Duration::from_micros(200);
+
+/// How many times in turn that is.
+pub const SLOW_TURNS: usize = 3;
+
+/// Handlers on one shared lane before the next lane gets any. An event for few handlers is queued
+/// once then.
+pub const SHARED_LANE_HANDLERS: usize = 16;
 
 /// Longest name of a handler, in bytes.
 pub const HANDLER_NAME_BYTES_MAX: usize = 255;

@@ -11,38 +11,50 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use nexus_events_model::{Event, OutcomeStatus};
-use time::OffsetDateTime;
 
 use crate::bus::Bus;
+use crate::clock::Moment;
 use crate::context::{Context, OnStack};
 use crate::delivery::Delivery;
 use crate::entry::Entry;
 use crate::error::{Error, Result};
 use crate::handler::HandlerError;
 use crate::here;
-use crate::limits::{SLOW_HANDLER, SLOW_TURN, TIMED_PASSES};
+use crate::limits::{SLOW_HANDLER, SLOW_TURN, TIMED_HANDLERS, TIMED_PASSES};
 use crate::publish::Receipt;
-use crate::route::Route;
+use crate::route::{Route, Way};
 use crate::runtime::{Skip, Turn};
+use crate::shared::{Given, SharedLane, share_out};
 use crate::stripe::PassCounts;
 use crate::sync::{Arc, Instant, Ordering, StdInstant};
 use crate::trace;
 
 /// How far an event came.
 pub(crate) enum Passed {
-    /// Every handler is done.
-    Through(Receipt),
+    /// Every handler is done or has it in its queue. Whether a shared lane was woken for it.
+    Through(Receipt, bool),
+    /// It has to wait for room in this lane; nothing has happened yet.
+    Blocked(Event, Arc<SharedLane>),
     /// It has become a delivery, to be driven on.
     Left(Arc<Delivery>),
 }
 
 /// Takes an event through its handlers, `stamped` then if the bus did that.
-pub(crate) fn pass(bus: &Bus, event: Event, stamped: Option<OffsetDateTime>) -> Result<Passed> {
+pub(crate) fn pass(bus: &Bus, event: Event, stamped: Option<Moment>) -> Result<Passed> {
     let long_way = |event| Ok(Passed::Left(Delivery::first(bus, event, None)?));
     let route = match here::route(&bus.0, event.event_type()) {
-        Some(route) if route.route.is_passable() && !trace::has_spans() => route,
+        Some(route) if !trace::has_spans() => route,
         _ => return long_way(event),
     };
+    match route.route.way() {
+        Way::Pass => {}
+        Way::Shares => return share_out(bus, event, &route, stamped),
+        Way::Long => return long_way(event),
+    }
+    // A full lane is not to hold back the handlers that need not wait for it.
+    if route.route.blocked().is_some() {
+        return long_way(event);
+    }
     let context = Context::on_stack(event, route);
     let Some(on_stack) = context.stack() else { return long_way(context.into_event()) };
     let Some(_passing) = on_stack.route.stripe.enter(&on_stack.route, bus.gate()) else {
@@ -59,10 +71,45 @@ pub(crate) fn pass(bus: &Bus, event: Event, stamped: Option<OffsetDateTime>) -> 
         counts: &on_stack.route.stripe.counts,
         apart: Vec::new(),
         ended: 0,
+        stopped: 0,
         slow: Vec::new(),
+        woken: false,
+        timed: Timed::None,
     };
     let end = context.within(|| pass.run());
     Ok(pass.finish(bus, end, stamped))
+}
+
+/// Which handlers of an event are timed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Timed {
+    None,
+    /// Every [`TIMED_HANDLERS`]th, from this one on.
+    From(u64),
+    All,
+}
+
+impl Timed {
+    /// One event in [`TIMED_PASSES`] is timed, and of its handlers some in turn: looking at the
+    /// clock takes longer than many a handler.
+    pub(crate) fn of(events: u64) -> Self {
+        match events.is_multiple_of(TIMED_PASSES) {
+            true => Self::From(events / TIMED_PASSES),
+            false => Self::None,
+        }
+    }
+
+    /// Whether it means the handler at this place, of so many.
+    fn means(self, place: usize, handlers: usize) -> bool {
+        match self {
+            Self::None => false,
+            Self::From(first) => {
+                let turns = TIMED_HANDLERS.min(handlers.max(1)) as u64;
+                place as u64 % turns == first % turns
+            }
+            Self::All => true,
+        }
+    }
 }
 
 pub(crate) struct Pass<'a> {
@@ -74,8 +121,13 @@ pub(crate) struct Pass<'a> {
     apart: Vec<usize>,
     /// How many of those were unsubscribed.
     ended: usize,
+    /// How many of those have nobody to run them any more.
+    stopped: usize,
     /// Places of handlers that took long, where that was looked at.
     slow: Vec<usize>,
+    /// Whether a shared lane was woken.
+    woken: bool,
+    timed: Timed,
 }
 
 impl Pass<'_> {
@@ -85,9 +137,9 @@ impl Pass<'_> {
 
     /// Runs wave after wave; gives back where it ended.
     fn run(&mut self) -> usize {
-        let timed = self.counts.published.get().is_multiple_of(TIMED_PASSES);
+        self.timed = Timed::of(self.counts.published.get());
         self.counts.published.add(1);
-        if timed { self.run_timed() } else { self.run_waves::<false>() }
+        if self.timed == Timed::None { self.run_waves::<false>() } else { self.run_timed() }
     }
 
     /// The same for a pass that is timed.
@@ -105,10 +157,8 @@ impl Pass<'_> {
     fn run_waves<const TIMED: bool>(&mut self) -> usize {
         let mut at = 0;
         while let Some(end) = self.route().wave_end(at) {
-            if end == self.route().len() && !self.hand_out() {
-                // Somebody has to wait.
-                self.context.delivery();
-                break;
+            if end == self.route().len() {
+                self.hand_out();
             }
             self.run_wave::<TIMED>(at..end);
             at = end;
@@ -119,22 +169,19 @@ impl Pass<'_> {
         at
     }
 
-    /// Queues the event for the shared lanes of the last wave; `false` when one has no room.
-    fn hand_out(&mut self) -> bool {
+    /// Queues the event for the shared lanes of the last wave. One that has become full meanwhile
+    /// takes it too.
+    fn hand_out(&mut self) {
         let OnStack { event, route, .. } = self.on_stack;
         let shares = route.route.shares();
-        if shares.is_empty() {
-            return true;
-        }
-        if shares.iter().any(|share| share.lane.is_blocked()) {
-            return false;
-        }
+        let bytes = if shares.is_empty() { 0 } else { event.size() };
         for (number, share) in shares.iter().enumerate() {
-            if !share.lane.push_share(self.bus, event.clone(), route, number) {
-                share.places.iter().for_each(|place| self.stop(*place));
+            match share.lane.push_share(self.bus, event.clone(), bytes, &route.route, number) {
+                Given::Queued => {}
+                Given::Woken => self.woken = true,
+                Given::Over => share.places.iter().for_each(|place| self.stop(*place)),
             }
         }
-        true
     }
 
     /// Runs the handlers of one shared lane; gives back the slow ones, if it was looked for them.
@@ -143,26 +190,36 @@ impl Pass<'_> {
         context: &Context,
         counts: &PassCounts,
         places: &[usize],
-        timed: bool,
+        timed: Timed,
     ) -> Vec<usize> {
         let Some(on_stack) = context.stack() else { return Vec::new() };
         let (apart, slow) = (Vec::new(), Vec::new());
-        let mut pass = Pass { bus, context, on_stack, counts, apart, ended: 0, slow };
-        context.within(|| pass.run_places(places, timed));
+        let mut pass = Pass {
+            bus,
+            context,
+            on_stack,
+            counts,
+            apart,
+            ended: 0,
+            stopped: 0,
+            slow,
+            woken: false,
+            timed,
+        };
+        context.within(|| pass.run_places(places));
         pass.finish_share(places);
         pass.slow
     }
 
-    fn run_places(&mut self, places: &[usize], timed: bool) {
+    fn run_places(&mut self, places: &[usize]) {
         let mut at = 0;
         while at < places.len() {
             let run = AssertUnwindSafe(|| {
                 while let Some(place) = places.get(at) {
                     at += 1;
-                    let entry = &self.on_stack.route.route[*place];
-                    match timed {
-                        true => self.run_handler::<true>(*place, entry, false),
-                        false => self.run_handler::<false>(*place, entry, false),
+                    match self.timed {
+                        Timed::None => self.run_handler::<false>(*place, false),
+                        _ => self.run_handler::<true>(*place, false),
                     }
                 }
             });
@@ -205,33 +262,37 @@ impl Pass<'_> {
     fn run_handlers<const TIMED: bool>(&mut self, places: Range<usize>) {
         let route = &self.on_stack.route.route;
         let (filtered, shared) = (route.is_filtered(), !route.shares().is_empty());
-        for (entry, place) in route[places.clone()].iter().zip(places) {
-            if !(shared && entry.is_queued()) {
-                self.run_handler::<TIMED>(place, entry, filtered);
+        for place in places {
+            if !(shared && route[place].is_queued()) {
+                self.run_handler::<TIMED>(place, filtered);
             }
         }
     }
 
     #[inline]
-    fn run_handler<const TIMED: bool>(&mut self, place: usize, entry: &Entry, filtered: bool) {
-        let OnStack { event, route, .. } = self.on_stack;
+    fn run_handler<const TIMED: bool>(&mut self, place: usize, filtered: bool) {
+        let event = &self.on_stack.event;
+        let route = &self.on_stack.route.route;
         self.context.set_place(place);
-        if filtered && !entry.accepts(event) {
+        if filtered && !route[place].accepts(event) {
             return self.miss(place, Skip::Filtered);
         }
         // One number for all handlers, so that theirs need not be read.
-        if self.bus.0.registry.ends() != route.ends && entry.has_ended() {
+        if self.bus.0.registry.ends() != route.ends && route[place].has_ended() {
             return self.miss(place, Skip::Unsubscribed);
         }
-        let started = TIMED.then(StdInstant::now);
-        if let Some(error) = (entry.turn)(event, self.context) {
+        let timed = TIMED && self.timed.means(place, route.len());
+        let started = timed.then(StdInstant::now);
+        if let Some(error) = route.turn(place)(event, self.context) {
             self.fail(place, error);
         }
         if let Some(started) = started {
-            let took = started.elapsed();
+            let (took, entry) = (started.elapsed(), &route[place]);
             entry.counters.timed(took);
             if took > SLOW_TURN {
                 self.slow(place, entry, took);
+            } else {
+                entry.was_quick();
             }
         }
     }
@@ -239,6 +300,7 @@ impl Pass<'_> {
     #[cold]
     fn slow(&mut self, place: usize, entry: &Entry, took: Duration) {
         self.slow.push(place);
+        entry.was_slow();
         let holds_up = self.on_stack.is_on_lane() && took > SLOW_HANDLER;
         if holds_up && entry.counters.was_slow(Instant::now()) {
             trace::slow(entry, took);
@@ -249,6 +311,7 @@ impl Pass<'_> {
     #[cold]
     fn stop(&mut self, place: usize) {
         self.apart.push(place);
+        self.stopped += 1;
         self.route()[place].counters.skipped(Skip::Stopped);
         self.bus.counters().skipped(Skip::Stopped);
     }
@@ -286,14 +349,14 @@ impl Pass<'_> {
         self.counts.failed.add(1);
     }
 
-    fn finish(self, bus: &Bus, end: usize, stamped: Option<OffsetDateTime>) -> Passed {
+    fn finish(self, bus: &Bus, end: usize, stamped: Option<Moment>) -> Passed {
         let handlers = self.route().len();
         let shared = self.route().shared();
         if let Some(delivery) = self.on_stack.delivery() {
             let counts_here = |place: &usize| !self.apart.contains(place);
             let ran: Vec<usize> = (0..end).filter(counts_here).collect();
             let inline = ran.iter().filter(|place| !self.route()[**place].is_queued()).count();
-            let last = unix_micros(stamped.unwrap_or_else(|| bus.now()));
+            let last = stamped.unwrap_or_else(|| bus.0.clock.moment()).unix_micros;
             ran.iter().for_each(|place| self.route()[*place].counters.passed(1, last));
             self.counts.runs.add(inline as u64);
             delivery.take_over(end, !ran.is_empty());
@@ -307,23 +370,20 @@ impl Pass<'_> {
             // First, so that nobody sees a run that was none.
             self.apart.iter().for_each(|place| self.route()[*place].counters.passed_over());
             self.on_stack.route.passes.add(1);
-            let last = unix_micros(stamped.unwrap_or_else(|| bus.now()));
+            let last = stamped.unwrap_or_else(|| bus.0.clock.moment()).unix_micros;
             self.on_stack.route.last.store(last, Ordering::Relaxed);
             counts.handled.add(1);
         } else if handlers == 0 {
             counts.unmatched.add(1);
-        } else if self.ended == 0 {
+        } else if self.ended + self.stopped == 0 {
             counts.filtered.add(1);
         } else {
             counts.skipped.add(1);
         }
-        let filtered = self.apart.len() - self.ended;
+        let filtered = self.apart.len() - self.ended - self.stopped;
         let id = self.on_stack.event.id().clone();
-        Passed::Through(Receipt { matched: handlers - filtered, ..Receipt::new(id) })
+        let (matched, rejected) = (handlers - filtered, self.stopped);
+        let receipt = Receipt { matched, rejected, ..Receipt::new(id) };
+        Passed::Through(receipt, self.woken)
     }
-}
-
-/// Without the 128-bit division that counting in nanoseconds takes.
-fn unix_micros(time: OffsetDateTime) -> i64 {
-    time.unix_timestamp() * 1_000_000 + i64::from(time.microsecond())
 }

@@ -8,9 +8,7 @@ use crate::sync::AtomicUsize;
 pub(crate) struct Wave {
     pub(crate) start: AtomicUsize,
     pub(crate) end: AtomicUsize,
-    /// The next place to hand the event to.
-    pub(crate) at: AtomicUsize,
-    /// Handlers of this wave that are not done, and the driver; 0 when the wave is over.
+    /// Handlers elsewhere of this wave that are not done, and the driver; 0 when the wave is over.
     pub(crate) left: AtomicUsize,
 }
 
@@ -19,7 +17,7 @@ pub(crate) struct Wave {
 pub(crate) enum Wait {
     /// Waits for room, for a publisher or a task of its own.
     Here,
-    /// Leaves the delivery to a task that waits, for those who have other events to see to.
+    /// Lets the event wait without anybody, for those who have other events to see to.
     Apart,
     /// Skips that handler.
     Never,

@@ -75,9 +75,8 @@ impl Bus {
     pub async fn publish(&self, event: impl IntoEvent) -> Result<Receipt> {
         match self.come_in(event).map_err(trace::refused)? {
             Entering::In(receipt) => Ok(receipt),
-            Entering::Driven(delivery) => {
-                Delivery::drive(delivery.clone(), Wait::Here).await;
-                Ok(delivery.receipt())
+            Entering::Passed(passed) => {
+                passed.go_on(self, Wait::Here, drop).await.map_err(trace::refused)
             }
             Entering::Layered(event) => {
                 Entrance::new(self, Wait::Here).enter(event).await.map_err(trace::refused)
@@ -94,10 +93,9 @@ impl Bus {
     pub fn try_publish(&self, event: impl IntoEvent) -> Result<Receipt> {
         match self.come_in(event).map_err(trace::refused)? {
             Entering::In(receipt) => Ok(receipt),
-            Entering::Driven(delivery) => {
-                // Without waiting for queues it is driven in one go.
-                let _ = now(Delivery::drive(delivery.clone(), Wait::Never));
-                Ok(delivery.receipt())
+            Entering::Passed(passed) => {
+                let passed = now(passed.go_on(self, Wait::Never, drop));
+                passed.unwrap_or_else(|| Err(Error::would_wait())).map_err(trace::refused)
             }
             Entering::Layered(event) => {
                 let entrance = Entrance::new(self, Wait::Never);
@@ -195,7 +193,7 @@ impl Bus {
             return Err(Error::waits_for_itself(handler));
         }
         if let Some(context) = Context::current(self) {
-            return context.delivery().again_within(&context, event, entry).await;
+            return context.delivery().nested_again(&context, event, entry)?.report(&context).await;
         }
         let (sender, receiver) = oneshot::channel();
         Delivery::drive(Delivery::again(self, event, entry, sender)?, Wait::Here).await;

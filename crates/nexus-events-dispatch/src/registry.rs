@@ -14,7 +14,7 @@ use crate::lane::Lane;
 use crate::route::Route;
 use crate::shared::SharedLane;
 use crate::subscription::SubscriptionOptions;
-use crate::sync::{Arc, ArcSwap, AtomicU64, Guard, Mutex, Ordering};
+use crate::sync::{Arc, ArcSwap, AtomicU64, Guard, Handle, Mutex, Ordering};
 
 pub(crate) struct Registry {
     snapshot: ArcSwap<Snapshot>,
@@ -40,7 +40,8 @@ struct Writer {
 pub(crate) struct Snapshot(PatternIndex<Arc<Entry>>);
 
 impl Snapshot {
-    pub(crate) fn find(&self, event_type: &EventType) -> Route {
+    /// The route of an event type, found when so many handlers had ended.
+    pub(crate) fn find(&self, event_type: &EventType, ends: u64) -> Route {
         let mut found = Vec::new();
         self.0.for_each_match(event_type, |entry| {
             // Who has ended and is not taken out yet was counted before the route was built.
@@ -48,7 +49,7 @@ impl Snapshot {
                 found.push(entry.clone());
             }
         });
-        Route::new(found)
+        Route::found(found, ends)
     }
 }
 
@@ -75,12 +76,14 @@ impl Registry {
 
     /// Registers a handler with a lane, shared or its own, if it needs one; a consumer shares that
     /// of its group.
+    #[allow(clippy::too_many_arguments, reason = "as many as there are")]
     pub(crate) fn add(
         &self,
         pattern: Pattern,
         handler: Arc<dyn Handler>,
         options: SubscriptionOptions,
         mode: Mode,
+        runtime: Option<Handle>,
         shared: Option<Arc<SharedLane>>,
         lane: impl FnOnce() -> Option<Arc<Lane>>,
     ) -> Result<Arc<Entry>> {
@@ -100,8 +103,18 @@ impl Registry {
         let new = |writer: &mut Writer, name, handler| {
             let (filters, priority) = (options.filters.clone(), options.priority);
             let id = writer.next_id();
-            let pattern = pattern.clone();
-            Arc::new(Entry::new(id, name, pattern, filters, priority, mode, concurrency, handler))
+            let (pattern, runtime) = (pattern.clone(), runtime.clone());
+            Arc::new(Entry::new(
+                id,
+                name,
+                pattern,
+                filters,
+                priority,
+                mode,
+                runtime,
+                concurrency,
+                handler,
+            ))
         };
         let entry = new(&mut writer, name, handler);
         match (&options.group, group) {

@@ -4,20 +4,23 @@ use std::cmp::Reverse;
 use std::ops::Deref;
 
 use crate::entry::Entry;
-use crate::handler::Mode;
+use crate::handler::{Mode, Turn};
 use crate::shared::SharedLane;
 use crate::sync::Arc;
 
 pub(crate) struct Route {
     entries: Box<[Arc<Entry>]>,
+    /// Their turns, side by side, so that running them touches no entry.
+    turns: Box<[Turn]>,
+    /// How many handlers of the bus had ended when it was found.
+    pub(crate) ends: u64,
     /// Where each wave ends.
     waves: Box<[usize]>,
     /// What each shared lane runs of the last wave.
     shares: Box<[Share]>,
     /// How many those are.
     shared: usize,
-    /// Whether a pass can take the event through all of it.
-    passable: bool,
+    way: Way,
     filtered: bool,
 }
 
@@ -27,8 +30,24 @@ pub(crate) struct Share {
     pub(crate) places: Box<[usize]>,
 }
 
+/// How an event goes along a route.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// On the publisher's stack, but for the handlers of shared lanes in the last wave.
+    Pass,
+    /// To shared lanes only.
+    Shares,
+    /// As a delivery.
+    Long,
+}
+
 impl Route {
-    pub(crate) fn new(mut entries: Vec<Arc<Entry>>) -> Self {
+    pub(crate) fn new(entries: Vec<Arc<Entry>>) -> Self {
+        Self::found(entries, 0)
+    }
+
+    /// The handlers found when so many had ended.
+    pub(crate) fn found(mut entries: Vec<Arc<Entry>>, ends: u64) -> Self {
         entries.sort_by_key(|entry| (Reverse(entry.priority), entry.id));
         let mut end = 0;
         let waves = entries.chunk_by(|a, b| a.priority == b.priority).map(|wave| {
@@ -38,7 +57,9 @@ impl Route {
         Self {
             waves: waves.collect(),
             filtered: entries.iter().any(|entry| !entry.filters.is_empty()),
-            passable: passable(&entries),
+            way: way(&entries),
+            turns: entries.iter().map(|entry| entry.turn.clone()).collect(),
+            ends,
             shares: shares(&entries),
             shared: entries.iter().filter(|entry| entry.shared.get().is_some()).count(),
             entries: entries.into(),
@@ -55,10 +76,12 @@ impl Route {
         self.filtered
     }
 
-    /// Whether every handler runs on the publisher's stack, but for those of shared lanes in the
-    /// last wave.
-    pub(crate) fn is_passable(&self) -> bool {
-        self.passable
+    pub(crate) fn way(&self) -> Way {
+        self.way
+    }
+
+    pub(crate) fn turn(&self, place: usize) -> &Turn {
+        &self.turns[place]
     }
 
     /// How many of its handlers run on shared lanes.
@@ -69,14 +92,26 @@ impl Route {
     pub(crate) fn shares(&self) -> &[Share] {
         &self.shares
     }
+
+    /// A lane that publishers have to wait for.
+    pub(crate) fn blocked(&self) -> Option<&Arc<SharedLane>> {
+        self.shares.iter().map(|share| &share.lane).find(|lane| lane.is_blocked())
+    }
 }
 
-fn passable(entries: &[Arc<Entry>]) -> bool {
+fn way(entries: &[Arc<Entry>]) -> Way {
     let last = entries.last().map(|entry| entry.priority);
-    entries.iter().all(|entry| {
+    let is_shared = |entry: &Entry| {
         let shared = entry.shared.get().is_some() && entry.own_lane.get().is_none();
-        entry.mode == Mode::Inline || (shared && Some(entry.priority) == last)
-    })
+        shared && Some(entry.priority) == last
+    };
+    if !entries.is_empty() && entries.iter().all(|entry| is_shared(entry)) {
+        Way::Shares
+    } else if entries.iter().all(|entry| entry.mode == Mode::Inline || is_shared(entry)) {
+        Way::Pass
+    } else {
+        Way::Long
+    }
 }
 
 fn shares(entries: &[Arc<Entry>]) -> Box<[Share]> {

@@ -12,14 +12,15 @@ use time::OffsetDateTime;
 use tracing::{Instrument, Span};
 
 use crate::context::Context;
-use crate::delivery::{Delivery, Wait};
+use crate::delivery::Delivery;
 use crate::entry::Entry;
 use crate::handler::{BoxFuture, Called, HandlerResult, LastAttempt, Mode};
 use crate::lane::Held;
 use crate::limits::SLOW_HANDLER;
 use crate::queue::Reason;
-use crate::sync::{Arc, Handle, Instant, Mutex, OwnedSemaphorePermit, Semaphore, spawn_blocking};
+use crate::sync::{Arc, Handle, Instant, Semaphore, spawn_blocking};
 use crate::trace;
+use crate::worker::Worker;
 
 /// One event for one handler.
 pub(crate) struct Job {
@@ -35,31 +36,32 @@ impl Job {
             bus.hand_over(self.delivery);
         }
     }
+
+    /// Goes on without the handler if others of its wave are left to do that; or else, with its
+    /// runtime, the event is lost.
+    pub(crate) fn lose(self) {
+        self.delivery.not_run(self.place, Skip::Stopped);
+    }
 }
 
-/// One of the bus's workers, occupied until every clone is dropped.
-#[derive(Clone)]
-pub(crate) struct Worker {
-    permit: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
-    workers: Arc<Semaphore>,
+/// A job that a handler works on, lost when it is dropped half way.
+struct InHand(Option<Job>);
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        if let Some(job) = self.0.take() {
+            job.lose();
+        }
+    }
 }
 
-impl Worker {
-    pub(crate) async fn occupy(workers: Arc<Semaphore>) -> Self {
-        // The semaphore is never closed.
-        let permit = workers.clone().acquire_owned().await.ok();
-        Self { permit: Arc::new(Mutex::new(permit)), workers }
-    }
-
-    /// Lets others work until [`resume`](Self::resume).
-    pub(crate) fn pause(&self) {
-        drop(self.permit.lock().take());
-    }
-
-    pub(crate) async fn resume(&self) {
-        let permit = self.workers.clone().acquire_owned().await.ok();
-        *self.permit.lock() = permit;
-    }
+/// Whether a runtime has ended.
+pub(crate) fn has_ended(runtime: &Handle) -> bool {
+    // Such a one drops what it is given on the spot.
+    let probe = runtime.spawn(std::future::pending::<()>());
+    let has_ended = probe.is_finished();
+    probe.abort();
+    has_ended
 }
 
 /// Why a handler did not get to run.
@@ -110,31 +112,33 @@ pub(crate) async fn handle(
     since: Instant,
     workers: &Arc<Semaphore>,
 ) {
+    let mut in_hand = InHand(Some(job));
     // Waiting for a worker is not running yet, so an unsubscribe need not wait for it.
     let worker = match entry.mode {
         Mode::Blocking => Some(Worker::occupy(workers.clone()).await),
         _ => None,
     };
-    let goes_on = match entry.begin() {
-        Some(run) => {
-            let ended = match worker {
-                Some(worker) => run_blocking(entry, &job, since, worker).await,
-                None => run_queued(entry, &job, since).await,
-            };
-            drop(run);
-            job.delivery.done(job.place, entry, ended, held)
-        }
-        // Another consumer of the group may take it.
-        None => {
-            let left = match held {
-                Some(held) => held.put_back(job),
-                None => Some(job),
-            };
-            return left.map_or((), |job| job.give_up(Skip::Unsubscribed));
-        }
+    let ended = match (entry.begin(), &in_hand.0) {
+        (Some(_run), Some(job)) => Some(match worker {
+            Some(worker) => run_blocking(entry, job, since, worker).await,
+            None => run_queued(entry, job, since).await,
+        }),
+        _ => None,
     };
-    if goes_on {
-        Delivery::drive_one(job.delivery, Wait::Apart).await;
+    let Some(job) = in_hand.0.take() else { return };
+    if let Some(ended) = ended {
+        if job.delivery.done(job.place, entry, ended, held) {
+            job.delivery.drive_on();
+        }
+        return;
+    }
+    // Another consumer of the group may take it.
+    let left = match held {
+        Some(held) => held.put_back(job),
+        None => Some(job),
+    };
+    if let Some(job) = left {
+        job.give_up(Skip::Unsubscribed);
     }
 }
 
@@ -189,8 +193,8 @@ impl Ended {
         self
     }
 
-    /// Waits for further attempts on a task; gives the outcome back when there are none. Events of
-    /// the same key wait for them too.
+    /// Waits for further attempts on a task where the handler is at home; gives the outcome back
+    /// when there are none. Events of the same key wait for them too.
     pub(crate) fn go_on(
         self,
         delivery: &Arc<Delivery>,
@@ -199,7 +203,9 @@ impl Ended {
         held: Option<Held>,
     ) -> Option<HandlerOutcome> {
         let Self { outcome, retries, clock } = self;
-        let (Some(retries), Some(runtime)) = (retries, delivery.bus.runtime()) else {
+        let home = || entry.runtime.clone().filter(|home| !has_ended(home));
+        let runtime = retries.as_ref().and_then(|_| home().or_else(|| delivery.bus.runtime()));
+        let (Some(retries), Some(runtime)) = (retries, runtime) else {
             return Some(outcome);
         };
         delivery.retrying(&outcome, entry);
@@ -318,9 +324,10 @@ async fn run_queued(entry: &Arc<Entry>, job: &Job, since: Instant) -> Ended {
 async fn run_blocking(entry: &Arc<Entry>, job: &Job, since: Instant, worker: Worker) -> Ended {
     let turn = Turn::of_queued(job, entry, since);
     let mut context = Context::of_member(entry, job);
-    context.worker = Some(worker);
+    context.worker = Some(worker.clone());
     let (runtime, span) = (Handle::current(), turn.span.clone());
     let thread = spawn_blocking(move || {
+        worker.runs_here();
         span.in_scope(|| match call(&context)? {
             Called::Ready(result) => Ok(result),
             Called::Pending(future) => runtime.block_on(context.scope(contain(future))),

@@ -10,10 +10,10 @@ use nexus_events_model::{EventType, SubscriptionId};
 
 use crate::bus::Inner;
 use crate::entry::Entry;
+use crate::gate::Gate;
 use crate::handler::States;
 use crate::limits::ROUTES_CACHED_MAX;
 use crate::route::Route;
-use crate::shutdown::Gate;
 use crate::sync::{Arc, AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Mutex, Ordering, Weak};
 
 /// A number that only one thread changes and all may read.
@@ -93,8 +93,6 @@ pub(crate) struct ThreadRoute {
     pub(crate) states: Arc<States>,
     pub(crate) stripe: Arc<Stripe>,
     pub(crate) route: Arc<Route>,
-    /// How many handlers had ended when it was found.
-    pub(crate) ends: u64,
     /// Events that every handler of the route ran with, but for those counted as missed.
     pub(crate) passes: Own,
     /// When the last of them began, in microseconds of Unix time.
@@ -104,6 +102,19 @@ pub(crate) struct ThreadRoute {
 }
 
 impl ThreadRoute {
+    /// As a thread or a lane uses a route; nobody else writes what it holds.
+    pub(crate) fn new(bus: &Arc<Inner>, stripe: &Arc<Stripe>, route: Arc<Route>) -> Arc<Self> {
+        Arc::new(Self {
+            bus: Arc::downgrade(bus),
+            states: bus.states.clone(),
+            stripe: stripe.clone(),
+            route,
+            passes: Own::default(),
+            last: AtomicI64::new(0),
+            gone: AtomicBool::new(false),
+        })
+    }
+
     pub(crate) fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
     }
@@ -198,16 +209,8 @@ impl Stripe {
         // Read under the lock, so that a change of the registry after this finds the route here.
         let ends = bus.registry.ends();
         let snapshot = bus.registry.snapshot();
-        let route = Arc::new(ThreadRoute {
-            bus: Arc::downgrade(bus),
-            states: bus.states.clone(),
-            stripe: self.clone(),
-            route: Arc::new(snapshot.find(event_type)),
-            ends,
-            passes: Own::default(),
-            last: AtomicI64::new(0),
-            gone: AtomicBool::new(false),
-        });
+        let found = Arc::new(snapshot.find(event_type, ends));
+        let route = ThreadRoute::new(bus, self, found);
         routes.by_type.insert(event_type.clone(), route.clone());
         drop(routes);
         // Handlers may go with these.

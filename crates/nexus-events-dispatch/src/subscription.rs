@@ -20,6 +20,7 @@ use crate::limits::{
 use crate::queue::{Bounds, Overload};
 use crate::stripe::Stripe;
 use crate::sync::{Arc, Weak};
+use crate::waits::Waiting;
 
 /// The order among handlers of one event: higher first; equal ones form one wave.
 ///
@@ -372,7 +373,8 @@ impl Subscription {
 
     /// Ends it. When this returns the handler runs no more; called from inside the handler it
     /// returns at once and the running call is the last. So it does from inside a handler that
-    /// waits to be ended by this one. Events that wait for it are skipped.
+    /// this one waits for, itself or through others, of whatever bus. Events that wait for it are
+    /// skipped.
     /// `false` when it had ended before.
     pub async fn unsubscribe(&self) -> bool {
         let Some(bus) = self.bus.upgrade().map(Bus) else {
@@ -384,21 +386,12 @@ impl Subscription {
         let passes = bus.passes_of(&self.entry);
         let removed = bus.0.registry.remove(&self.entry);
         bus.0.stripes.forget();
-        let context = Context::current(&bus);
-        if Context::is_within(&bus, self.entry.id) {
-            // Another run that ends it too would wait for this one.
+        let waits = Waiting::for_end(&bus, self.entry.id);
+        if waits.as_ref().is_some_and(Waiting::is_circle) {
+            // The handler, or somebody it waits for, would wait for this very code.
             return removed;
         }
-        let waits = match &context {
-            Some(context) => {
-                match bus.0.endings.begin(context.entry().id, self.entry.id) {
-                    Some(waits) => Some(waits),
-                    // That handler waits for this one to end.
-                    None => return removed,
-                }
-            }
-            None => None,
-        };
+        let context = Context::current(&bus);
         let own = bus.0.stripes.all().into_iter().find(here::is_own);
         let _waiting = own
             .as_ref()

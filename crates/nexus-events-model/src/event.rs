@@ -1,11 +1,11 @@
 //! The published fact: an immutable envelope around a payload.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 use time::OffsetDateTime;
-use uuid::Uuid;
+use triomphe::Arc;
 
 use crate::builder::EventBuilder;
 use crate::error::{Error, Result};
@@ -59,34 +59,39 @@ pub(crate) struct Inner {
     pub(crate) retryable: bool,
     pub(crate) max_retries: u32,
     pub(crate) retry_count: u32,
+    /// Whether id and timestamp are set; always, once it is an event.
+    pub(crate) has_id: bool,
+    pub(crate) has_timestamp: bool,
     pub(crate) encoded: OnceLock<Encoded>,
 }
 
 /// The retries an event allows when it does not say: 3, which is 4 attempts.
 const MAX_RETRIES_DEFAULT: u32 = 3;
 
-impl Default for Inner {
-    /// The fields of an event that says nothing; its id and timestamp are nobody's.
-    fn default() -> Self {
-        Self {
-            id: EventId::from(Uuid::nil()),
-            event_type: EventType::default(),
-            source: Text::default(),
-            target: None,
-            payload: Payload::empty(),
-            metadata: Metadata::new(),
-            timestamp: OffsetDateTime::UNIX_EPOCH,
-            priority: Priority::default(),
-            correlation_id: None,
-            session_id: None,
-            user_id: None,
-            channel: None,
-            retryable: true,
-            max_retries: MAX_RETRIES_DEFAULT,
-            retry_count: 0,
-            encoded: OnceLock::new(),
-        }
-    }
+impl Inner {
+    /// The fields of an event that says nothing; its id and timestamp are nobody's. A constant, so
+    /// that it is copied to where it is needed and not made on the stack first.
+    #[allow(clippy::declare_interior_mutable_const, reason = "each use is to have its own")]
+    pub(crate) const BLANK: Self = Self {
+        id: EventId::NIL,
+        event_type: EventType::CUSTOM_EVENT,
+        source: Text::from_static(""),
+        target: None,
+        payload: Payload::EMPTY,
+        metadata: Metadata::new(),
+        timestamp: OffsetDateTime::UNIX_EPOCH,
+        priority: Priority::Normal,
+        correlation_id: None,
+        session_id: None,
+        user_id: None,
+        channel: None,
+        retryable: true,
+        max_retries: MAX_RETRIES_DEFAULT,
+        retry_count: 0,
+        has_id: false,
+        has_timestamp: false,
+        encoded: OnceLock::new(),
+    };
 }
 
 impl Event {

@@ -228,6 +228,11 @@ id! {
     UserId, "user_id"
 }
 
+impl EventId {
+    /// Nobody's.
+    pub(crate) const NIL: Self = Self(Repr::Uuid(0, 0));
+}
+
 impl From<&EventId> for CausationId {
     fn from(id: &EventId) -> Self {
         Self(id.0.clone())

@@ -83,7 +83,10 @@ struct Converted {
 }
 
 impl Payload {
-    fn new(form: Form) -> Self {
+    #[allow(clippy::declare_interior_mutable_const, reason = "each use is to have its own")]
+    pub(crate) const EMPTY: Self = Self::new(Form::Empty);
+
+    const fn new(form: Form) -> Self {
         Self { form, converted: OnceLock::new() }
     }
 
@@ -99,7 +102,7 @@ impl Payload {
     /// `{}`
     #[must_use]
     pub fn empty() -> Self {
-        Self::new(Form::Empty)
+        Self::EMPTY
     }
 
     /// A value of the program's own type.

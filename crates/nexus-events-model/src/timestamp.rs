@@ -42,7 +42,11 @@ fn complete(text: &str) -> Option<String> {
 }
 
 /// Cuts to the microsecond, the finest the text form holds, so that a round trip changes nothing.
+#[inline]
 pub(crate) fn to_microseconds(timestamp: OffsetDateTime) -> OffsetDateTime {
+    if timestamp.nanosecond().is_multiple_of(1_000) {
+        return timestamp;
+    }
     let nanosecond = timestamp.microsecond() * 1_000;
     timestamp.replace_nanosecond(nanosecond).unwrap_or(timestamp)
 }

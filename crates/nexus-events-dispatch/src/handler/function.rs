@@ -60,7 +60,7 @@ macro_rules! sync {
             }
 
             fn turn(self: Arc<Self>) -> Turn {
-                Box::new(move |event, context| {
+                Arc::new(move |event, context| {
                     $(let mut $kind = $arg::Slot::default();)*
                     $(let $arg = match $arg::take(&mut $kind, event, context) {
                         Ok(taken) => taken,

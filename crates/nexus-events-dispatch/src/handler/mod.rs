@@ -124,7 +124,7 @@ pub trait Handler: Send + Sync + 'static {
     /// a short one becomes one indirect call.
     #[doc(hidden)]
     fn turn(self: Arc<Self>) -> Turn {
-        Box::new(move |event, context| match self.call(event, context) {
+        Arc::new(move |event, context| match self.call(event, context) {
             Called::Ready(Ok(_)) => None,
             Called::Ready(Err(error)) => Some(error),
             Called::Pending(_) => Some(NOT_INLINE.into()),
@@ -132,9 +132,9 @@ pub trait Handler: Send + Sync + 'static {
     }
 }
 
-/// A handler's turn in a pass: its error, if it fails.
+/// A handler's turn in a pass: its error, if it fails. Routes hold clones side by side.
 #[doc(hidden)]
-pub type Turn = Box<dyn Fn(&Event, &Context) -> Option<HandlerError> + Send + Sync>;
+pub type Turn = Arc<dyn Fn(&Event, &Context) -> Option<HandlerError> + Send + Sync>;
 
 /// The last part of a type's path, `validate` for `my_app::orders::validate`; closures have none
 /// and are called `handler`.

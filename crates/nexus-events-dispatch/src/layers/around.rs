@@ -2,12 +2,11 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
-use std::task::Poll;
 
 use nexus_events_model::{Event, Text};
 
 use crate::context::Context;
+use crate::entrance::before;
 use crate::error::{Error, Result};
 use crate::handler::{BoxFuture, Called, Handler, HandlerError, HandlerResult, LastAttempt, Mode};
 use crate::layer::{Layer, NewSubscription};
@@ -144,23 +143,11 @@ pub(super) async fn until_ended<T>(
     context: &Context,
     future: impl Future<Output = T>,
 ) -> Option<T> {
-    if let Some(worker) = &context.worker {
-        worker.pause();
+    let output = before(future, context.ended());
+    match &context.worker {
+        Some(worker) => worker.lend(output).await,
+        None => output.await,
     }
-    let output = first(future, context.ended()).await;
-    if let Some(worker) = &context.worker {
-        worker.resume().await;
-    }
-    output
-}
-
-async fn first<T>(future: impl Future<Output = T>, ended: impl Future<Output = ()>) -> Option<T> {
-    let (mut future, mut ended) = (pin!(future), pin!(ended));
-    std::future::poll_fn(|task| match future.as_mut().poll(task) {
-        Poll::Ready(value) => Poll::Ready(Some(value)),
-        Poll::Pending => ended.as_mut().poll(task).map(|()| None),
-    })
-    .await
 }
 
 /// Refuses a layer whose work is publishing around one handler, where it would do nothing.

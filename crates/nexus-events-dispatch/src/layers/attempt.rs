@@ -5,8 +5,8 @@ use nexus_events_model::Event;
 use super::around::call;
 use crate::context::{Context, Retry};
 use crate::handler::{Called, Handler, HandlerResult, Mode};
-use crate::runtime::Worker;
 use crate::sync::{Arc, Handle, spawn_blocking};
+use crate::worker::Worker;
 
 /// Calls the handler again and counts it in `context`; `None` when the handler has ended.
 pub(super) async fn again(
@@ -39,11 +39,12 @@ async fn on_thread(
     run: Retry,
     worker: Worker,
 ) -> HandlerResult {
-    let context = run.with_worker(Some(worker));
+    let context = run.with_worker(Some(worker.clone()));
     let runtime = Handle::current();
     let thread = spawn_blocking(move || {
         // A thread cannot be stopped, so the run is over when the thread says so.
         let _run = run;
+        worker.runs_here();
         match context.within(|| call(&inner, &event, &context)) {
             Called::Ready(result) => result,
             Called::Pending(future) => runtime.block_on(context.scope(future)),

@@ -56,8 +56,9 @@ pub struct HandlerStats {
     pub group: Option<String>,
     /// When its last run began.
     pub last_execution: Option<OffsetDateTime>,
-    /// How many of its runs were timed: all on tasks and threads, and of the inline ones one in
-    /// [`TIMED_PASSES`](crate::limits::TIMED_PASSES). The same as `duration.count`.
+    /// How many of its runs were timed: all with a queue of its own; of the others, those of one
+    /// event in [`TIMED_PASSES`](crate::limits::TIMED_PASSES), and of its handlers one in
+    /// [`TIMED_HANDLERS`](crate::limits::TIMED_HANDLERS) in turn. The same as `duration.count`.
     pub timed_count: u64,
     /// How long its timed runs took. Of a handler that was tried again, the first attempt counts.
     pub duration: Latency,

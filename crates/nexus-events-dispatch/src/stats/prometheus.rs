@@ -94,7 +94,7 @@ impl BusStats {
 
 const PUBLISH_HELP: &str = "From the publish of an event to the end of its last handler; one event in 64 is timed, the count is that of the timed ones.";
 
-const RUNS_HELP: &str = "How long handlers take; one inline run in 64 is timed and all others are, the count is that of the timed ones.";
+const RUNS_HELP: &str = "How long handlers take; inline runs and those of shared lanes are sampled and all others timed, the count is that of the timed ones.";
 
 /// The handlers that share one value of the label.
 struct Row<'a> {

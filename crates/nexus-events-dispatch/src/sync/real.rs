@@ -2,17 +2,17 @@
 
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 pub(crate) use std::sync::{Arc, OnceLock, Weak};
-pub(crate) use std::thread_local;
 pub(crate) use std::time::Instant as StdInstant;
+pub(crate) use std::{thread, thread_local};
 
 pub(crate) use arc_swap::{ArcSwap, Guard};
 pub(crate) use crossbeam_queue::ArrayQueue;
 pub(crate) use parking_lot::Mutex;
 pub(crate) use scoped_tls::scoped_thread_local;
-pub(crate) use tokio::runtime::Handle;
+pub(crate) use tokio::runtime::{Handle, Id};
 pub(crate) use tokio::sync::futures::Notified;
-pub(crate) use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-pub(crate) use tokio::task::{AbortHandle, spawn_blocking};
+pub(crate) use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
+pub(crate) use tokio::task::{AbortHandle, spawn_blocking, try_id, yield_now};
 pub(crate) use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 /// A number of the whole program, which no model follows.

@@ -27,7 +27,7 @@ impl Wake for Parked {
     }
 }
 
-fn block_on<F: Future>(future: F) -> F::Output {
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     let waker = Waker::from(Arc::new(Parked(thread::current())));
     let (mut future, mut task) = (pin!(future), Task::from_waker(&waker));
     loop {
@@ -40,7 +40,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
 
 /// Runs this on a thread of its own; fails where it hangs.
 #[track_caller]
-fn within_time<T: Send + 'static>(code: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) fn within_time<T: Send + 'static>(code: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || sender.send(code()));
     match receiver.recv_timeout(Duration::from_secs(5)) {

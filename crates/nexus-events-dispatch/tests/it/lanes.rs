@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nexus_events_dispatch::limits::QUEUE_WAIT_MAX;
-use nexus_events_dispatch::{Bus, HandlerExt, Mode};
+use nexus_events_dispatch::{Bus, Context, HandlerExt, Mode};
 use nexus_events_model::{Event, OutcomeStatus};
 use tokio::sync::{Notify, Semaphore};
 
@@ -202,11 +202,73 @@ async fn queued_events_are_handled_after_the_last_handle_of_the_bus_is_gone() {
 #[tokio::test(start_paused = true)]
 async fn a_blocking_handler_that_waits_for_a_report_lends_its_worker() {
     let bus = Bus::builder().max_workers(1).build().unwrap();
-    let asks = async |_: Event, context: nexus_events_dispatch::Context| {
+    let asks = async |_: Event, context: Context| {
         context.publish_and_wait(event("b")).await.map(|report| assert!(report.is_success()))
     };
     bus.on("a", asks.mode(Mode::Blocking)).unwrap();
     bus.on("b", (|_: &Event| {}).mode(Mode::Blocking)).unwrap();
     let report = bus.publish_and_wait(event("a")).await.unwrap();
     assert!(report.is_success(), "{report:?}");
+}
+
+/// A handler that gives up waiting for a report, and then works on for a while.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blocking_handler_that_gives_up_waiting_takes_its_worker_back() {
+    let bus = Bus::builder().max_workers(1).build().unwrap();
+    let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let works = {
+        let (running, most) = (running.clone(), most.clone());
+        move || {
+            most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            // Gives the others every chance to begin too.
+            (0..200).for_each(|_| std::thread::yield_now());
+            running.fetch_sub(1, Ordering::SeqCst);
+        }
+    };
+    let lent = works.clone();
+    bus.on("lent", (move |_: &Event| lent()).mode(Mode::Blocking)).unwrap();
+    let gives_up = move |_: Event, context: Context| {
+        let works = works.clone();
+        async move {
+            {
+                let mut waits = std::pin::pin!(context.publish_and_wait(event("lent")));
+                // Others of the queue behind it may have the worker meanwhile.
+                futures_poll_once(waits.as_mut()).await;
+            }
+            works();
+        }
+    };
+    bus.on("a", gives_up.mode(Mode::Blocking).named("gives up")).unwrap();
+    for _ in 0..200 {
+        bus.publish(event("a")).await.unwrap();
+    }
+    bus.idle().await;
+    assert_eq!(most.load(Ordering::SeqCst), 1, "at once");
+    assert_eq!(bus.stats().handler("gives up").unwrap().execution_count, 200);
+    // It is the only worker still.
+    assert!(bus.publish_and_wait(event("lent")).await.unwrap().is_success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blocking_handler_may_wait_for_two_reports_with_one_worker() {
+    let bus = Bus::builder().max_workers(1).build().unwrap();
+    let gate = Arc::new(Semaphore::new(0));
+    bus.on("quick", (|_: &Event| {}).mode(Mode::Blocking)).unwrap();
+    bus.on("late", waits_for(&gate).priority(1)).unwrap();
+    bus.on("late", (|_: &Event| {}).mode(Mode::Blocking)).unwrap();
+    let asks = move |_: Event, context: Context| {
+        let gate = gate.clone();
+        async move {
+            let quick = async {
+                assert!(context.publish_and_wait(event("quick")).await.unwrap().is_success());
+                // Only now the other one needs the worker.
+                gate.add_permits(1);
+            };
+            let late = context.publish_and_wait(event("late"));
+            let ((), late) = tokio::join!(quick, late);
+            late.map(|report| assert!(report.is_success()))
+        }
+    };
+    bus.on("a", asks.mode(Mode::Blocking)).unwrap();
+    assert!(bus.publish_and_wait(event("a")).await.unwrap().is_success());
 }

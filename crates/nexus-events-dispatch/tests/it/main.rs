@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod circles;
 mod corners;
 mod delivery;
 mod extract;
@@ -11,6 +12,7 @@ mod groups;
 mod history;
 mod hostile;
 mod index;
+mod isolation;
 mod keys;
 mod lanes;
 mod layers;
@@ -20,6 +22,7 @@ mod pattern_table;
 mod priorities;
 mod publish;
 mod reports;
+mod runtimes;
 mod scenarios;
 mod shared_lanes;
 mod shutdown;

@@ -177,6 +177,44 @@ async fn a_shutdown_at_its_deadline_counts_what_waits_as_lost() {
     assert_eq!(bus.publish(event("a")).await.unwrap_err().kind(), ErrorKind::Closed);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_a_handler_that_moved_out_is_lost_at_the_deadline_too() {
+    let bus = Bus::new();
+    let (go, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let runs = Arc::new(AtomicUsize::new(0));
+    let counts = runs.clone();
+    let slow = move |_: &Event| {
+        if counts.fetch_add(1, Ordering::SeqCst) < 200 {
+            let started = Instant::now();
+            while started.elapsed() < SLOW_TURN * 2 {
+                std::hint::spin_loop();
+            }
+        } else {
+            let _ = gate.lock().recv();
+        }
+    };
+    bus.on("a", slow.mode(Mode::Queued).named("slow")).unwrap();
+    for _ in 0..200 {
+        bus.publish(event("a")).await.unwrap();
+    }
+    bus.idle().await;
+    // It hangs now; the others wait for it in its own lane.
+    for _ in 0..10 {
+        bus.publish(event("a")).await.unwrap();
+    }
+    while runs.load(Ordering::SeqCst) < 201 || bus.stats().handler("slow").unwrap().queue < 9 {
+        tokio::task::yield_now().await;
+    }
+    let report = bus.shutdown(Duration::ZERO).await;
+    // The one in hand can not be stopped, and counts as lost.
+    assert_eq!((report.drained, report.lost), (0, 10));
+    drop(go);
+    bus.idle().await;
+    let events = bus.stats().events;
+    assert_eq!((events.handled_events, events.lost_events, events.in_flight), (200, 10, 0));
+}
+
 #[tokio::test]
 async fn events_are_handled_after_the_last_handle_to_the_bus_is_gone() {
     let log = Log::default();

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use nexus_events_model::{Event, Text};
 use serde_json::Value;
-use tokio::sync::watch;
 
 use self::seen::{First, Key, Known, Seen};
 use super::around::{
@@ -18,10 +17,10 @@ use super::around::{
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::handler::{Called, Handler, HandlerError, HandlerResult};
-use crate::layer::{Layer, NewSubscription, Next, Published};
+use crate::layer::{Door, Layer, NewSubscription, Next, Published};
 use crate::limits::{DEDUP_KEY_BYTES_MAX, DEDUP_KEYS_DEFAULT, DEDUP_WINDOW_DEFAULT};
 use crate::publish::Receipt;
-use crate::sync::{Arc, AtomicU64, Ordering};
+use crate::sync::{Arc, AtomicU64, Ordering, watch};
 
 /// Lets an event pass once: by its id, or by an idempotency key taken from it.
 ///
@@ -32,7 +31,8 @@ use crate::sync::{Arc, AtomicU64, Ordering};
 /// gets the receipt of the first one with [`duplicate`](Receipt::duplicate) set. While the first
 /// one is being published, a duplicate waits for its receipt; a handler that publishes one gets
 /// [`ErrorKind::Overloaded`](crate::ErrorKind::Overloaded) instead, because the first one may wait
-/// for that very handler.
+/// for that very handler. An event counts as published once it is in, also when its publisher
+/// gives up waiting for room in a queue.
 ///
 /// **[`on_handle`](Self::on_handle)**, for handlers: a duplicate is not handled; its outcome is a
 /// success without a value. While the first one is handled, a duplicate waits for its end, and is
@@ -178,7 +178,7 @@ impl Layer for Dedup {
             Err(error) => return Published::Ready(Err(Error::refused(error.to_string()))),
         };
         match seen.look(key.clone()) {
-            Known::New(first) => passed(first, next.run(event)),
+            Known::New(first) => publish(first, event, next),
             Known::Done(receipt) => Published::Ready(Ok(self.duplicate(receipt))),
             Known::Running(_) if Context::current(next.bus()).is_some() => {
                 let error = "an event with this idempotency key is being published; try again";
@@ -189,7 +189,7 @@ impl Layer for Dedup {
                     // Closed, which is an error to those who wait for values.
                     let _ = over.changed().await;
                     match seen.look(key.clone()) {
-                        Known::New(first) => return passed(first, next.run(event)).wait().await,
+                        Known::New(first) => return publish(first, event, next).wait().await,
                         Known::Done(receipt) => return Ok(self.duplicate(receipt)),
                         Known::Running(again) => over = again,
                     }
@@ -206,23 +206,44 @@ impl Dedup {
     }
 }
 
-/// Marks the key when the event is published.
-fn passed(first: First<Receipt>, published: Published<'_>) -> Published<'_> {
-    let mark = |first: First<Receipt>, result: &Result<Receipt>| {
-        if let Ok(receipt) = result {
-            first.succeeded(receipt.clone());
-        }
-    };
-    match published {
+/// Publishes the first event of a key, and marks the key when it is in.
+fn publish<'a>(first: First<Receipt>, event: Event, next: Next<'a>) -> Published<'a> {
+    let mut publishing = Publishing { first: Some(first), door: next.door };
+    match next.run(event) {
         Published::Ready(result) => {
-            mark(first, &result);
+            publishing.over(&result);
             Published::Ready(result)
         }
         Published::Pending(future) => Published::Pending(Box::pin(async move {
             let result = future.await;
-            mark(first, &result);
+            publishing.over(&result);
             result
         })),
+    }
+}
+
+/// The first event of a key on its way in.
+struct Publishing<'a> {
+    first: Option<First<Receipt>>,
+    door: &'a dyn Door,
+}
+
+impl Publishing<'_> {
+    fn over(&mut self, result: &Result<Receipt>) {
+        if let Ok(receipt) = result
+            && let Some(first) = self.first.take()
+        {
+            first.succeeded(receipt.clone());
+        }
+    }
+}
+
+impl Drop for Publishing<'_> {
+    /// Its publisher may have gone, or got no report, while the event goes on.
+    fn drop(&mut self) {
+        if let (Some(receipt), Some(first)) = (self.door.entered(), self.first.take()) {
+            first.succeeded(receipt.clone());
+        }
     }
 }
 

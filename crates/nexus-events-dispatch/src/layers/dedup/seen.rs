@@ -4,10 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use nexus_events_model::{EventId, Text};
-use tokio::sync::watch;
-use tokio::time::Instant;
 
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, Instant, Mutex, watch};
 
 /// What counts as the same event.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

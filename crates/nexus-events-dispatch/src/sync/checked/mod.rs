@@ -19,13 +19,14 @@ pub(crate) use std::sync::atomic::{AtomicU64 as StaticU64, Ordering};
 pub(crate) use std::sync::{Arc, Weak};
 
 pub(crate) use crossbeam_queue::ArrayQueue;
-pub(crate) use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+pub(crate) use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 pub(crate) use self::atomics::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
 pub(crate) use self::cells::{ArcSwap, Guard, Mutex, OnceLock};
+pub(crate) use self::checker::thread;
 pub(crate) use self::local::{Scoped, scoped_thread_local, thread_local};
 pub(crate) use self::notify::{Notified, Notify};
-pub(crate) use self::tasks::{AbortHandle, Handle, spawn_blocking};
+pub(crate) use self::tasks::{AbortHandle, Handle, Id, spawn_blocking, try_id, yield_now};
 pub(crate) use self::time::{
     Instant, Instant as StdInstant, sleep, sleep_until, timeout, timeout_at,
 };

@@ -16,6 +16,10 @@ const WORKERS: usize = 1;
 #[derive(Debug, Clone)]
 pub(crate) struct Handle;
 
+/// Of the one runtime there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Id;
+
 /// There is no runtime.
 pub(crate) struct NoRuntime;
 
@@ -39,8 +43,8 @@ impl Handle {
         Entered
     }
 
-    pub(crate) fn id(&self) -> usize {
-        0
+    pub(crate) fn id(&self) -> Id {
+        Id
     }
 
     pub(crate) fn metrics(&self) -> Self {
@@ -70,6 +74,15 @@ pub(crate) fn spawn_blocking<T: Send + 'static>(
     code: impl FnOnce() -> T + Send + 'static,
 ) -> Task<T> {
     Handle.spawn(async { code() })
+}
+
+/// Those who publish in a model are threads, not tasks.
+pub(crate) fn try_id() -> Option<Id> {
+    None
+}
+
+pub(crate) async fn yield_now() {
+    checker::thread::yield_now();
 }
 
 /// A task, as its handles see it.

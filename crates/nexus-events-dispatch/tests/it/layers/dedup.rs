@@ -1,5 +1,6 @@
 //! The same event once.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -12,7 +13,8 @@ use nexus_events_model::{Event, OutcomeStatus, Text};
 use tokio::sync::Semaphore;
 
 use super::{Calls, MILLI, SECOND, check_refused, nothing, outcome};
-use crate::event;
+use crate::delivery::{gated, polled_once, settle};
+use crate::{Log, event};
 
 fn once() -> (Bus, Calls, Dedup) {
     let dedup = Dedup::on_publish();
@@ -235,4 +237,57 @@ fn options_out_of_their_range_are_refused() {
     };
     check(Dedup::on_handle().keys(0), "1 key or more");
     check(Dedup::on_publish(), "`BusBuilder::layer`");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publish_given_up_before_a_full_queue_was_one() {
+    let bus = Bus::builder().layer(Dedup::on_publish()).build().unwrap();
+    let (gate, log) = (Arc::new(Semaphore::new(0)), Log::default());
+    bus.on("a", gated(&gate, &log).with(|options| options.queue(1).name("slow"))).unwrap();
+    for id in ["evt-1", "evt-2"] {
+        bus.publish(event("a").id(id)).await.unwrap();
+        settle().await;
+    }
+    assert!(polled_once(pin!(bus.publish(event("a").id("evt-3")))).await, "the queue is full");
+    let again = bus.publish(event("a").id("evt-3")).await.unwrap();
+    assert_eq!((again.duplicate, again.matched), (true, 1));
+    gate.close();
+    bus.idle().await;
+    assert_eq!((log.take().len(), bus.history(10, None).len()), (3, 3));
+}
+
+#[tokio::test]
+async fn a_publish_given_up_in_a_layer_was_none() {
+    let (gate, calls) = (Arc::new(Semaphore::new(0)), Calls::new());
+    let layer = Gate(gate.clone(), calls, 0);
+    let bus = Bus::builder().layer(Dedup::on_publish()).layer(layer).build().unwrap();
+    assert!(polled_once(pin!(bus.publish(event("a").id("evt-1")))).await);
+    gate.add_permits(1);
+    assert!(!bus.publish(event("a").id("evt-1")).await.unwrap().duplicate);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_gives_up_waiting_for_a_report_has_published() {
+    for patient in [false, true] {
+        let bus = Bus::builder().layer(Dedup::on_publish()).build().unwrap();
+        let gate = Arc::new(Semaphore::new(0));
+        bus.on("b", gated(&gate, &Log::default())).unwrap();
+        let asks = move |event: Event, context: Context| async move {
+            let again = || crate::event("b").id("evt-1").caused_by(&event);
+            let mut asks = Box::pin(context.publish_and_wait(again()));
+            match patient {
+                // 30 s are the most.
+                true => drop(asks.await.unwrap_err()),
+                false => {
+                    assert!(polled_once(asks.as_mut()).await);
+                    drop(asks);
+                }
+            }
+            context.publish(again()).map(|receipt| assert!(receipt.duplicate))
+        };
+        bus.on("a", asks).unwrap();
+        assert!(bus.publish_and_wait(event("a")).await.unwrap().is_success());
+        gate.close();
+        bus.idle().await;
+    }
 }

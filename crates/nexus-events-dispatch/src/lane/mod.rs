@@ -1,27 +1,24 @@
 //! The queue of one handler or group, the tasks that empty it, and the line in front of it.
 
+mod line;
+
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::time::Duration;
 
-use nexus_events_model::Event;
+use nexus_events_model::{Event, EventId};
 use tokio::task::coop::consume_budget;
 
-use crate::delivery::{Delivery, Wait};
+pub(crate) use self::line::Room;
+use self::line::Waiter;
+use crate::delivery::Wait;
 use crate::entry::Entry;
-use crate::follow_up::Lineage;
-use crate::limits::{
-    QUEUE_BYTES_DEFAULT, QUEUE_EVENTS_DEFAULT, QUEUE_LINE_EVENTS_MAX, QUEUE_WAIT_MAX,
-};
+use crate::limits::{QUEUE_BYTES_DEFAULT, QUEUE_EVENTS_DEFAULT};
+use crate::lineage::Lineage;
 use crate::queue::{Arrival, Bounds, Item, Overload, Pushed, Queue};
 use crate::runtime::{Job, Skip, contain, handle};
 use crate::subscription::Key;
-use crate::sync::{
-    AbortHandle, Arc, Handle, Instant, Mutex, Notify, Semaphore, oneshot, timeout_at,
-};
-
-/// About thirty years: a clock can tell a time as far away as that.
-const QUEUE_WAIT_LONGEST: Duration = Duration::from_secs(30 * 365 * 86_400);
+use crate::sync::{AbortHandle, Arc, Handle, Instant, Mutex, Notify, Semaphore};
 
 /// How a lane queues and runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +30,6 @@ pub(crate) struct LaneOptions {
 
 pub(crate) struct Lane {
     options: LaneOptions,
-    runtime: Handle,
     /// For handlers that block.
     workers: Arc<Semaphore>,
     state: Mutex<State>,
@@ -41,6 +37,8 @@ pub(crate) struct Lane {
     work: Notify,
     /// Told when an event was taken, for those who hand over through a shared lane.
     freed: Notify,
+    /// Told when no event is left in the line that nobody waits for.
+    relieved: Notify,
 }
 
 struct State {
@@ -48,11 +46,14 @@ struct State {
     members: Vec<Member>,
     /// Tasks that wait for an event.
     idle: usize,
-    /// Publishers that wait for room, in the order they came.
-    waiting: VecDeque<Waiter>,
+    /// Events that wait for room, in the order they came.
+    line: VecDeque<Waiter>,
     /// The last number given to one of them.
     last_waiter: u64,
-    line: Line,
+    /// How many of them nobody waits for.
+    apart: usize,
+    /// Whether a task sees to those.
+    ushered: bool,
     /// Why nobody empties it any more.
     over: Option<Skip>,
     /// Whether tasks were ended where they wait.
@@ -60,27 +61,15 @@ struct State {
 }
 
 impl State {
-    /// Queues what waits for room as long as there is some. Whoever makes room does this, so that
-    /// a publisher keeps its turn however late its task runs. Whether it queued anything.
-    fn let_in(&mut self) -> bool {
-        let before = self.waiting.len();
-        while let Some(first) = self.waiting.front()
-            && self.queue.has_room(first.item.bytes)
-            && let Some(Waiter { item, said, .. }) = self.waiting.pop_front()
-        {
-            // There is room, so nothing gives way.
-            let _ = self.queue.push(item, Instant::now());
-            let _ = said.send(Ok(()));
+    /// Whether its handlers are on several runtimes.
+    fn is_scattered(&self) -> bool {
+        if self.members.len() < 2 {
+            return false;
         }
-        self.waiting.len() < before
+        let mut homes = self.members.iter().map(|member| member.entry.runtime.as_ref());
+        let first = homes.next().flatten().map(Handle::id);
+        homes.any(|home| home.map(Handle::id) != first)
     }
-}
-
-/// An event whose publisher waits for room.
-struct Waiter {
-    number: u64,
-    item: Item<Job>,
-    said: oneshot::Sender<Result<(), Skip>>,
 }
 
 /// A handler that takes events from the lane.
@@ -91,20 +80,12 @@ struct Member {
     tasks: Vec<AbortHandle>,
 }
 
-/// Events from other handlers' tasks, which do not wait themselves, in front of a full queue.
-#[derive(Default)]
-struct Line {
-    jobs: VecDeque<(Job, Instant)>,
-    /// Whether a task moves them on.
-    moving: bool,
-}
-
 /// What became of an attempt to queue an event.
 pub(crate) enum Handed {
-    /// It is queued, or will not be.
+    /// It is queued or stands in line, or will not be queued.
     Settled(Result<(), Skip>),
-    /// It stands in line; whoever moves it on drives its delivery.
-    Apart,
+    /// Its publisher has to wait.
+    Waits(Room),
 }
 
 impl Default for LaneOptions {
@@ -115,19 +96,20 @@ impl Default for LaneOptions {
 }
 
 impl Lane {
-    pub(crate) fn new(options: LaneOptions, workers: Arc<Semaphore>, runtime: Handle) -> Arc<Self> {
+    pub(crate) fn new(options: LaneOptions, workers: Arc<Semaphore>) -> Arc<Self> {
         let state = State {
             queue: Queue::new(options.bounds, options.overload),
             members: Vec::new(),
             idle: 0,
-            waiting: VecDeque::new(),
+            line: VecDeque::new(),
             last_waiter: 0,
-            line: Line::default(),
+            apart: 0,
+            ushered: false,
             over: None,
             aborted: false,
         };
-        let (work, freed) = (Notify::new(), Notify::new());
-        Arc::new(Self { options, runtime, workers, state: Mutex::new(state), work, freed })
+        let (work, freed, relieved) = (Notify::new(), Notify::new(), Notify::new());
+        Arc::new(Self { options, workers, state: Mutex::new(state), work, freed, relieved })
     }
 
     pub(crate) fn options(&self) -> &LaneOptions {
@@ -137,17 +119,12 @@ impl Lane {
     /// Lets a handler take events from here.
     pub(crate) fn join(self: &Arc<Self>, entry: &Arc<Entry>) {
         let mut state = self.state.lock();
-        // The last consumer of a group has just left, and the group was not removed yet.
-        state.over.take_if(|reason| *reason == Skip::Unsubscribed);
+        // The last consumer of a group has just left, or the runtimes of all have ended.
+        state.over = None;
         state.members.push(Member { entry: entry.clone(), started: 0, tasks: Vec::new() });
         let more = self.one_more(&mut state);
         drop(state);
         self.start(more);
-    }
-
-    /// Whether the runtime of its tasks has ended.
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.state.lock().over == Some(Skip::Stopped)
     }
 
     /// Sees to it that somebody takes what may run; what comes back is to be started.
@@ -155,7 +132,10 @@ impl Lane {
         if !state.queue.is_runnable() {
             return None;
         }
-        if state.idle > 0 {
+        if state.is_scattered() {
+            // The one told first might be on a runtime that stands still.
+            self.work.notify_waiters();
+        } else if state.idle > 0 {
             self.work.notify_one();
             return None;
         }
@@ -176,7 +156,8 @@ impl Lane {
     fn start(&self, serving: Option<Serving>) {
         let Some(serving) = serving else { return };
         let id = serving.entry.id;
-        let task = self.runtime.spawn(serving.work()).abort_handle();
+        let Some(home) = serving.entry.runtime.clone() else { return };
+        let task = home.spawn(serving.work()).abort_handle();
         let mut state = self.state.lock();
         if let Some(member) = state.members.iter_mut().find(|member| member.entry.id == id) {
             member.tasks.push(task);
@@ -193,47 +174,49 @@ impl Lane {
         self.work.notify_waiters();
     }
 
-    fn end(&self, entry: &Entry, reason: Skip) {
+    /// Gives back the events that are lost although they are counted as handled.
+    fn end(&self, entry: &Entry, reason: Skip) -> Vec<EventId> {
         let mut state = self.state.lock();
         let Some(at) = state.members.iter().position(|member| member.entry.id == entry.id) else {
-            return;
+            return Vec::new();
         };
         let member = state.members.swap_remove(at);
-        let mut left = Vec::new();
-        let mut waiting = VecDeque::new();
+        let (mut left, mut line) = (Vec::new(), VecDeque::new());
         if state.members.is_empty() {
             state.over = Some(reason);
-            waiting = std::mem::take(&mut state.waiting);
+            state.apart = 0;
+            self.relieved.notify_waiters();
+            line = std::mem::take(&mut state.line);
             left.extend(state.queue.drain().into_iter().map(|item| item.value));
-            left.extend(state.line.jobs.drain(..).map(|(job, _)| job));
         }
         drop(state);
         drop(member);
-        for waiter in waiting {
-            let _ = waiter.said.send(Err(reason));
+        left.extend(line.into_iter().filter_map(|waiter| waiter.end(reason)));
+        if reason != Skip::Stopped {
+            left.into_iter().for_each(|job| job.give_up(reason));
+            return Vec::new();
         }
-        match reason {
-            // Nobody is left who could drive them on.
-            Skip::Stopped => drop(left),
-            _ => left.into_iter().for_each(|job| job.give_up(reason)),
-        }
+        let shares = left.iter().filter(|job| !job.delivery.is_counted());
+        let shares = shares.map(|job| job.delivery.event.id().clone()).collect();
+        left.into_iter().for_each(Job::lose);
+        shares
     }
 
     /// Ends the tasks of a handler where they wait, and the handler with them. What waits for the
-    /// last one is lost.
-    pub(crate) fn abort(&self, entry: &Entry) {
+    /// last one is lost; gives back what of that is counted as handled.
+    pub(crate) fn abort(&self, entry: &Entry) -> Vec<EventId> {
         let mut state = self.state.lock();
         state.aborted = true;
         let own = state.members.iter().filter(|member| member.entry.id == entry.id);
         let tasks: Vec<AbortHandle> = own.flat_map(|member| member.tasks.clone()).collect();
         drop(state);
         tasks.iter().for_each(AbortHandle::abort);
-        self.end(entry, Skip::Stopped);
+        self.end(entry, Skip::Stopped)
     }
 
     pub(crate) fn waiting(&self) -> usize {
         let state = self.state.lock();
-        state.queue.len() + state.line.jobs.len()
+        state.queue.len() + state.apart
     }
 
     /// How long the event has waited that waits longest.
@@ -256,22 +239,18 @@ impl Lane {
     }
 
     /// Queues an event.
-    pub(crate) async fn push(self: &Arc<Self>, job: Job, wait: Wait) -> Handed {
-        // Who moves the line on may have the last of it in hand.
-        if wait == Wait::Apart && self.state.lock().line.moving {
-            return self.stand_in_line(job);
-        }
+    pub(crate) fn push(self: &Arc<Self>, job: Job, wait: Wait) -> Handed {
         let item = match self.try_push(self.item(job)) {
             Ok(result) => return Handed::Settled(result),
             Err(item) => item,
         };
         match wait {
             Wait::Never => Handed::Settled(Err(Skip::QueueFull)),
-            Wait::Apart => self.stand_in_line(item.value),
-            Wait::Here => {
-                let until = self.until();
-                Handed::Settled(self.push_until(item, until).await)
-            }
+            Wait::Apart => Handed::Settled(self.wait_apart(item)),
+            Wait::Here => match self.wait_with_publisher(item) {
+                Ok(room) => Handed::Waits(room),
+                Err(reason) => Handed::Settled(Err(reason)),
+            },
         }
     }
 
@@ -292,25 +271,10 @@ impl Lane {
             if wait != Wait::Here {
                 return false;
             }
-            let told = {
-                let _runtime = self.runtime.enter();
-                timeout_at(until, freed)
-            };
-            // A timer panics when its runtime ends, which is not the publisher's.
-            let told = contain(Box::pin(told)).await.map_err(std::mem::forget);
-            if !matches!(told, Ok(Ok(()))) {
+            if self.in_time(until, freed).await.is_none() {
                 return false;
             }
         }
-    }
-
-    /// Until when an event that comes now waits for room.
-    fn until(&self) -> Instant {
-        let patience = match self.options.overload {
-            Overload::Block { timeout } => timeout,
-            _ => QUEUE_WAIT_MAX,
-        };
-        Instant::now() + patience.min(QUEUE_WAIT_LONGEST)
     }
 
     fn item(&self, job: Job) -> Item<Job> {
@@ -326,7 +290,7 @@ impl Lane {
         if let Some(reason) = state.over {
             return Ok(Err(reason));
         }
-        if !state.waiting.is_empty() {
+        if !state.line.is_empty() {
             return Err(item);
         }
         let pushed = state.queue.push(item, Instant::now());
@@ -343,62 +307,6 @@ impl Lane {
                 Ok(Ok(()))
             }
         }
-    }
-
-    async fn push_until(self: &Arc<Self>, item: Item<Job>, until: Instant) -> Result<(), Skip> {
-        let mut waiting = Waiting::begin(self, item);
-        let in_time = {
-            let _runtime = self.runtime.enter();
-            timeout_at(until, &mut waiting.said)
-        };
-        // A timer panics when its runtime ends, which is not the publisher's.
-        match contain(Box::pin(in_time)).await {
-            Ok(Ok(said)) => waiting.settle(said.unwrap_or(Err(Skip::Stopped))),
-            Ok(Err(_)) => waiting.give_up().unwrap_or(Err(Skip::QueueFull)),
-            Err(panic) => {
-                std::mem::forget(panic);
-                waiting.give_up().unwrap_or(Err(Skip::Stopped))
-            }
-        }
-    }
-
-    fn stand_in_line(self: &Arc<Self>, job: Job) -> Handed {
-        let mut state = self.state.lock();
-        if let Some(reason) = state.over {
-            return Handed::Settled(Err(reason));
-        }
-        if state.line.jobs.len() >= QUEUE_LINE_EVENTS_MAX {
-            return Handed::Settled(Err(Skip::QueueFull));
-        }
-        let until = self.until();
-        state.line.jobs.push_back((job, until));
-        if !std::mem::replace(&mut state.line.moving, true) {
-            self.runtime.spawn(self.clone().move_on());
-        }
-        Handed::Apart
-    }
-
-    /// Moves the line on, in order, until nobody stands in it.
-    async fn move_on(self: Arc<Self>) {
-        loop {
-            let next = {
-                let mut state = self.state.lock();
-                let next = state.line.jobs.pop_front();
-                state.line.moving = next.is_some();
-                next
-            };
-            let Some((job, until)) = next else { return };
-            // What panics outside of a handler costs its event, and not those behind it.
-            let moved = contain(Box::pin(self.move_one(job, until))).await;
-            moved.unwrap_or_else(std::mem::forget);
-        }
-    }
-
-    async fn move_one(self: &Arc<Self>, job: Job, until: Instant) {
-        let (delivery, place) = (job.delivery.clone(), job.place);
-        let pushed = self.push_until(self.item(job), until).await;
-        delivery.passed(place, pushed);
-        Delivery::drive_one(delivery, Wait::Apart).await;
     }
 
     /// The next event for this handler, or `None` when it has ended.
@@ -428,7 +336,7 @@ impl Lane {
             return Some(None);
         }
         let (job, arrival) = state.queue.take(Instant::now)?;
-        state.let_in();
+        self.let_in(&mut state);
         // Several may have come before the task that was told of the first one ran.
         let more = self.wake(&mut state);
         drop(state);
@@ -495,68 +403,6 @@ struct Idle<'a>(&'a Lane);
 impl Drop for Idle<'_> {
     fn drop(&mut self) {
         self.0.state.lock().idle -= 1;
-    }
-}
-
-/// A publisher that waits for room, until dropped.
-struct Waiting<'a> {
-    lane: &'a Arc<Lane>,
-    number: u64,
-    delivery: Arc<Delivery>,
-    place: usize,
-    said: oneshot::Receiver<Result<(), Skip>>,
-    settled: bool,
-}
-
-impl<'a> Waiting<'a> {
-    /// Waits after the others who do; what there is room for by now does not wait.
-    fn begin(lane: &'a Arc<Lane>, item: Item<Job>) -> Self {
-        let (delivery, place) = (item.value.delivery.clone(), item.value.place);
-        let (sender, said) = oneshot::channel();
-        let mut state = lane.state.lock();
-        state.last_waiter += 1;
-        let number = state.last_waiter;
-        let mut more = None;
-        if let Some(reason) = state.over {
-            let _ = sender.send(Err(reason));
-        } else {
-            state.waiting.push_back(Waiter { number, item, said: sender });
-            state.let_in();
-            more = lane.wake(&mut state);
-        }
-        drop(state);
-        lane.start(more);
-        Self { lane, number, delivery, place, said, settled: false }
-    }
-
-    fn settle(&mut self, said: Result<(), Skip>) -> Result<(), Skip> {
-        self.settled = true;
-        said
-    }
-
-    /// Waits no more; what was said before that.
-    fn give_up(&mut self) -> Option<Result<(), Skip>> {
-        if std::mem::replace(&mut self.settled, true) {
-            return None;
-        }
-        let mut state = self.lane.state.lock();
-        let at = state.waiting.iter().position(|waiter| waiter.number == self.number);
-        let left = at.and_then(|at| state.waiting.remove(at));
-        // Those behind it may be smaller.
-        let more = if state.let_in() { self.lane.wake(&mut state) } else { None };
-        drop(state);
-        self.lane.start(more);
-        drop(left);
-        self.said.try_recv().ok()
-    }
-}
-
-impl Drop for Waiting<'_> {
-    /// The publisher has gone. Its delivery goes on, and must not queue the event again.
-    fn drop(&mut self) {
-        if let Some(said) = self.give_up() {
-            self.delivery.passed(self.place, said);
-        }
     }
 }
 

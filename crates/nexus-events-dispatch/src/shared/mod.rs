@@ -1,0 +1,62 @@
+//! Lanes that many handlers share: an event is queued once per lane, and the lane runs all of its
+//! handlers, one after the other.
+//!
+//! Synchronous handlers that are queued and ask for nothing else live here. A handler that takes
+//! long is moved to a lane of its own; its events still come through here, so they stay in order.
+
+mod done;
+mod lane;
+mod room;
+mod seat;
+mod serving;
+mod share_out;
+
+pub(crate) use self::lane::{Given, SharedLane};
+pub(crate) use self::room::give_way;
+pub(crate) use self::share_out::share_out;
+use crate::bus::Bus;
+use crate::limits::{SHARED_LANE_HANDLERS, SHARED_LANES_MAX};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Handle, OnceLock, Ordering, Semaphore};
+
+/// The shared lanes of a bus, opened when the first handler needs one.
+#[derive(Default)]
+pub(crate) struct SharedLanes {
+    lanes: OnceLock<Box<[Arc<SharedLane>]>>,
+    given: AtomicUsize,
+    /// Whether some handler has moved to a lane of its own.
+    moved: AtomicBool,
+}
+
+impl SharedLanes {
+    /// A lane for a handler registered in this runtime; `None` in another one than the first.
+    ///
+    /// There are as many as the runtime has workers. One lane is filled before the next, because
+    /// every lane costs each event one more push.
+    pub(crate) fn give(
+        &self,
+        bus: &Bus,
+        workers: &Arc<Semaphore>,
+        runtime: &Handle,
+    ) -> Option<Arc<SharedLane>> {
+        let lanes = self.lanes.get_or_init(|| {
+            let count = runtime.metrics().num_workers().clamp(1, SHARED_LANES_MAX);
+            (0..count).map(|_| SharedLane::open(bus, workers.clone(), runtime.clone())).collect()
+        });
+        let given = self.given.fetch_add(1, Ordering::Relaxed) / SHARED_LANE_HANDLERS;
+        let lane = &lanes[given % lanes.len()];
+        lane.is_of(runtime).then(|| lane.clone())
+    }
+
+    fn has_moved(&self) -> bool {
+        self.moved.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn all(&self) -> &[Arc<SharedLane>] {
+        self.lanes.get().map_or(&[], |lanes| lanes)
+    }
+
+    /// Events with shares that wait or run; the same event in two lanes may count once or twice.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.all().iter().map(|lane| lane.shares()).max().unwrap_or(0)
+    }
+}

@@ -1,0 +1,64 @@
+//! Waiting for room in a shared lane.
+
+use std::pin::pin;
+
+use super::lane::SharedLane;
+use crate::delivery::Wait;
+use crate::limits::{QUEUE_LINE_EVENTS_MAX, QUEUE_WAIT_MAX, SHARED_LANE_EVENTS};
+use crate::runtime::{Job, Skip, contain};
+use crate::sync::{Instant, timeout_at, try_id, yield_now};
+
+impl SharedLane {
+    /// Whether there is room by then, or nobody to have room for.
+    pub(crate) async fn has_room(&self, until: Instant) -> bool {
+        loop {
+            let mut room = pin!(self.room.notified());
+            room.as_mut().enable();
+            if !self.is_blocked() {
+                return true;
+            }
+            let told = {
+                let _runtime = self.runtime.enter();
+                timeout_at(until, room)
+            };
+            // A timer panics when its runtime ends, which is not the publisher's.
+            let told = contain(Box::pin(told)).await.map_err(std::mem::forget);
+            if !matches!(told, Ok(Ok(()))) {
+                return false;
+            }
+        }
+    }
+
+    /// Queues one handler's turn. Those that can not wait may go beyond the bound, up to a bound
+    /// of their own.
+    pub(crate) async fn push(&self, job: Job, wait: Wait) -> Result<(), Skip> {
+        let since = Instant::now();
+        let until = since + QUEUE_WAIT_MAX;
+        let bytes = job.delivery.event.size();
+        loop {
+            {
+                let mut state = self.state.lock();
+                if let Some(reason) = state.over {
+                    return Err(reason);
+                }
+                let beyond = wait == Wait::Apart
+                    && state.queue.len() < SHARED_LANE_EVENTS + QUEUE_LINE_EVENTS_MAX;
+                if !self.is_blocked() || beyond {
+                    self.push_job(&mut state, job, bytes, since);
+                    return Ok(());
+                }
+            }
+            if wait != Wait::Here || !self.has_room(until).await {
+                return Err(Skip::QueueFull);
+            }
+        }
+    }
+}
+
+/// Lets a lane run that was just woken. A task woken from another one of the same runtime stays
+/// with that one's thread, where it waits until this one does.
+pub(crate) async fn give_way() {
+    if try_id().is_some() {
+        yield_now().await;
+    }
+}

@@ -1,0 +1,138 @@
+//! What the task of a shared lane has in hand.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use nexus_events_model::Event;
+
+use super::lane::{BATCH, Work};
+use crate::bus::Bus;
+use crate::context::Context;
+use crate::pass::Timed;
+use crate::route::Route;
+use crate::stripe::{Stripe, ThreadRoute};
+use crate::sync::{Arc, Instant};
+
+/// Routes it remembers while it has work, for events of several types in turn.
+const ROUTES: usize = 16;
+
+/// How often a task that was busy looks again before it parks. Waking it costs more than that,
+/// and a task woken by one that does not wait is stuck behind it.
+const LOOKS: usize = 16;
+
+/// A task that slept no longer than this is busy; one that slept longer parks again at once when
+/// its work is done.
+const NAP: Duration = Duration::from_micros(10);
+
+/// A busy task that gets fewer events than this at a time looks less often: every look takes the
+/// queue from those who publish.
+const FEW: usize = 16;
+
+#[derive(Default)]
+pub(super) struct Seat {
+    /// There while there is work, so that the bus lives on.
+    pub(super) bus: Option<Bus>,
+    pub(super) batch: VecDeque<Work>,
+    /// How many shares were in it.
+    pub(super) shares: usize,
+    /// What was handled.
+    pub(super) done: Vec<Event>,
+    /// Whether the batch before took long.
+    pub(super) slow: bool,
+    /// The route of the share before.
+    route: Option<Arc<ThreadRoute>>,
+    /// The context of the share before, if its event needs it no more.
+    context: Option<Context>,
+    routes: Vec<Arc<ThreadRoute>>,
+    /// Shares so far.
+    count: u64,
+    looks: usize,
+    last: usize,
+    busy: bool,
+    parked: Option<Instant>,
+}
+
+impl Seat {
+    /// Whether to look for work again at once.
+    pub(super) fn looks_again(&mut self) -> bool {
+        self.looks += 1;
+        self.busy && self.looks <= LOOKS
+    }
+
+    /// Whether to let some work gather before it looks.
+    pub(super) fn waits(&self) -> bool {
+        self.busy && self.last < FEW
+    }
+
+    /// Which handlers of the next share are timed.
+    pub(super) fn timed(&mut self) -> Timed {
+        self.count += 1;
+        if self.slow { Timed::All } else { Timed::of(self.count) }
+    }
+
+    /// There is work.
+    pub(super) fn begin(&mut self) {
+        self.last = self.batch.len();
+        if let Some(parked) = self.parked.take() {
+            self.busy = parked.elapsed() < NAP;
+        }
+        self.looks = 0;
+        self.done.reserve(BATCH);
+    }
+
+    /// Holds nothing any more.
+    pub(super) fn leave(&mut self) {
+        self.clear();
+        (self.route, self.bus) = (None, None);
+        self.parked = Some(Instant::now());
+        self.routes.clear();
+    }
+
+    /// The context of a share.
+    pub(super) fn context(
+        &mut self,
+        bus: &Bus,
+        stripe: &Arc<Stripe>,
+        event: Event,
+        route: Option<Arc<Route>>,
+    ) -> Option<Context> {
+        if let Some(route) = route {
+            self.clear();
+            self.route = Some(self.remember(bus, stripe, route));
+        }
+        match self.context.take() {
+            Some(mut context) => {
+                self.done.push(context.replace_event(event)?);
+                Some(context)
+            }
+            None => Some(Context::on_lane(event, self.route.clone()?)),
+        }
+    }
+
+    /// The share is done. A context that became a delivery is of no further use.
+    pub(super) fn keep(&mut self, context: Context) {
+        if context.stack().is_some_and(|on_stack| on_stack.delivery().is_none()) {
+            self.context = Some(context);
+        }
+    }
+
+    /// The event of the share before is done too.
+    pub(super) fn clear(&mut self) {
+        if let Some(context) = self.context.take() {
+            self.done.push(context.into_event());
+        }
+    }
+
+    fn remember(&mut self, bus: &Bus, stripe: &Arc<Stripe>, route: Arc<Route>) -> Arc<ThreadRoute> {
+        let known = self.routes.iter().find(|known| Arc::ptr_eq(&known.route, &route));
+        if let Some(known) = known {
+            return known.clone();
+        }
+        if self.routes.len() >= ROUTES {
+            self.routes.clear();
+        }
+        let new = ThreadRoute::new(&bus.0, stripe, route);
+        self.routes.push(new.clone());
+        new
+    }
+}

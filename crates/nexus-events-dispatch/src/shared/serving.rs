@@ -1,0 +1,169 @@
+//! The task of a shared lane.
+
+use std::time::Duration;
+
+use nexus_events_model::Event;
+use tokio::task::coop::consume_budget;
+
+use super::lane::{Share, SharedLane, Work};
+use super::seat::Seat;
+use crate::bus::Bus;
+use crate::delivery::Delivery;
+use crate::entry::Entry;
+use crate::here;
+use crate::lane::{Lane, LaneOptions};
+use crate::limits::SLOW_TURN;
+use crate::pass::Pass;
+use crate::runtime::{Job, Skip, contain, handle};
+use crate::sync::{Arc, Instant, Ordering, yield_now};
+
+/// How often a busy task gives way before it looks for work, while little comes at a time.
+const PAUSE: usize = 2;
+
+/// What no turn of a slow batch takes. Looking at the clock for each turn is quicker than that.
+const QUICK_TURN: Duration = Duration::from_micros(1);
+
+pub(super) struct Serving(Arc<SharedLane>);
+
+impl Drop for Serving {
+    /// Its runtime has ended, or it was closed.
+    fn drop(&mut self) {
+        drop(self.0.end(Skip::Stopped));
+        // What it had taken is gone with it.
+        self.0.state.lock().shares = 0;
+    }
+}
+
+impl Serving {
+    pub(super) fn new(lane: Arc<SharedLane>) -> Self {
+        Self(lane)
+    }
+
+    pub(super) async fn work(self) {
+        let lane = &*self.0;
+        let mut seat = Seat::default();
+        while let Some(bus) = lane.next(&mut seat).await {
+            let (started, runs) = (Instant::now(), lane.stripe.counts.runs.get());
+            // What panics outside of a handler, such as the drop of a payload, costs its event.
+            while !seat.batch.is_empty() {
+                let run = contain(Box::pin(lane.run(&bus, &mut seat)));
+                run.await.unwrap_or_else(std::mem::forget);
+            }
+            seat.clear();
+            // A slow batch is a reason to look closer at the next one.
+            let runs = lane.stripe.counts.runs.get() - runs;
+            seat.slow =
+                started.elapsed() > SLOW_TURN + QUICK_TURN * u32::try_from(runs).unwrap_or(0);
+            drop(bus);
+            consume_budget().await;
+        }
+    }
+}
+
+impl SharedLane {
+    /// Waits for work; `None` when it is over.
+    async fn next(&self, seat: &mut Seat) -> Option<Bus> {
+        loop {
+            if seat.waits() {
+                for _ in 0..PAUSE {
+                    yield_now().await;
+                }
+            }
+            if self.take(seat)? {
+                seat.begin();
+                return seat.bus.clone();
+            }
+            if seat.looks_again() {
+                yield_now().await;
+            } else {
+                self.park(seat).await;
+            }
+        }
+    }
+
+    async fn run(&self, bus: &Bus, seat: &mut Seat) {
+        while let Some(first) = seat.batch.pop_front() {
+            match first {
+                Work::Job { job, since, .. } => self.run_job(bus, job, since).await,
+                Work::Share(share) => {
+                    // Those that follow are the same pass, as far as others are concerned.
+                    let _passing = self.stripe.enter_any(bus.gate());
+                    let _here = here::on_lane(&self.stripe);
+                    self.run_share(bus, share, seat);
+                    while let Some(Work::Share(_)) = seat.batch.front() {
+                        if let Some(Work::Share(share)) = seat.batch.pop_front() {
+                            self.run_share(bus, share, seat);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn run_share(&self, bus: &Bus, share: Share, seat: &mut Seat) {
+        let Share { event, route, number, .. } = share;
+        let Some(context) = seat.context(bus, &self.stripe, event, route) else { return };
+        let Some(on_stack) = context.stack() else { return };
+        let route = &on_stack.route.route;
+        let places = &*route.shares()[number].places;
+        let counts = &self.stripe.counts;
+        let timed = seat.timed();
+        let run = |places: &[usize]| {
+            for place in Pass::run_share(bus, &context, counts, places, timed) {
+                self.move_out(bus, &route[place]);
+            }
+        };
+        if bus.0.shared.has_moved() {
+            let moved = |place: &usize| route[*place].own_lane.get().is_some();
+            let (moved, here): (Vec<usize>, Vec<usize>) = places.iter().partition(|it| moved(it));
+            moved.iter().for_each(|place| forward(bus, &on_stack.event, &route[*place]));
+            run(&here);
+        } else {
+            run(places);
+        }
+        seat.keep(context);
+    }
+
+    async fn run_job(&self, bus: &Bus, job: Job, since: Instant) {
+        let entry = job.delivery.entry(job.place).clone();
+        match entry.own_lane.get() {
+            None => handle(&entry, job, None, since, &self.workers).await,
+            Some(lane) => {
+                let (delivery, place) = (job.delivery.clone(), job.place);
+                if let Err(reason) = lane.push_now(job)
+                    && delivery.not_run(place, reason)
+                {
+                    bus.hand_over(delivery);
+                }
+            }
+        }
+    }
+
+    /// Gives a slow handler a lane of its own.
+    fn move_out(&self, bus: &Bus, entry: &Arc<Entry>) {
+        if entry.is_slow() && entry.own_lane.get().is_none() && !entry.has_ended() {
+            let lane = Lane::new(LaneOptions::default(), self.workers.clone());
+            lane.join(entry);
+            let _ = entry.own_lane.set(lane.clone());
+            bus.0.shared.moved.store(true, Ordering::Relaxed);
+            // It may have ended meanwhile.
+            if entry.has_ended() {
+                lane.leave(entry);
+            }
+            bus.0.stripes.forget();
+        }
+    }
+}
+
+/// Leaves a share's event to a handler that has moved to a lane of its own.
+fn forward(bus: &Bus, event: &Event, entry: &Arc<Entry>) {
+    let Some(lane) = entry.own_lane.get() else { return };
+    // It is counted when it runs.
+    entry.counters.passed_over();
+    let delivery = Delivery::of_share(bus, event.clone(), entry.clone());
+    if let Err(reason) = lane.push_now(Job { delivery: delivery.clone(), place: 0 })
+        && delivery.not_run(0, reason)
+    {
+        bus.hand_over(delivery);
+    }
+}

@@ -1,0 +1,87 @@
+//! The short way of an event whose handlers all run on shared lanes: one push per lane.
+
+use nexus_events_model::Event;
+
+use super::lane::Given;
+use crate::bus::Bus;
+use crate::clock::Moment;
+use crate::delivery::Delivery;
+use crate::error::{Error, Result};
+use crate::limits::TIMED_PASSES;
+use crate::pass::Passed;
+use crate::publish::Receipt;
+use crate::route::{Route, Share};
+use crate::runtime::Skip;
+use crate::stripe::ThreadRoute;
+use crate::sync::{Arc, Ordering, StdInstant};
+
+/// Takes an event to its lanes, `stamped` then if the bus did that.
+pub(crate) fn share_out(
+    bus: &Bus,
+    event: Event,
+    route: &Arc<ThreadRoute>,
+    stamped: Option<Moment>,
+) -> Result<Passed> {
+    if let Some(lane) = route.route.blocked() {
+        return Ok(Passed::Blocked(event, lane.clone()));
+    }
+    let Some(_passing) = route.stripe.enter(route, bus.gate()) else {
+        return Ok(Passed::Left(Delivery::first(bus, event, None)?));
+    };
+    if bus.gate().is_closed() {
+        return Err(Error::closed());
+    }
+    bus.history_ring().push(&event);
+    let counts = &route.stripe.counts;
+    let begun = counts.published.get().is_multiple_of(TIMED_PASSES).then(StdInstant::now);
+    counts.published.add(1);
+    let (id, last) = (event.id().clone(), stamped.unwrap_or_else(|| bus.0.clock.moment()));
+    let (woken, stopped) = push(bus, event, &route.route);
+    let ran = route.route.len() - stopped;
+    if ran > 0 {
+        route.passes.add(1);
+        route.last.store(last.unix_micros, Ordering::Relaxed);
+        counts.handled.add(1);
+    } else {
+        counts.skipped.add(1);
+    }
+    if let Some(begun) = begun {
+        bus.counters().timed(begun.elapsed());
+    }
+    let receipt = Receipt { matched: route.route.len(), rejected: stopped, ..Receipt::new(id) };
+    Ok(Passed::Through(receipt, woken))
+}
+
+/// Whether a lane was woken, and how many handlers have nobody to run them any more.
+fn push(bus: &Bus, event: Event, route: &Arc<Route>) -> (bool, usize) {
+    let (bytes, shares) = (event.size(), route.shares());
+    let (mut woken, mut stopped) = (false, 0);
+    let mut push = |number, share: &Share, event| match share
+        .lane
+        .push_share(bus, event, bytes, route, number)
+    {
+        Given::Queued => {}
+        Given::Woken => woken = true,
+        Given::Over => stopped += stop(bus, route, share),
+    };
+    if let Some((last, others)) = shares.split_last() {
+        for (number, share) in others.iter().enumerate() {
+            push(number, share, event.clone());
+        }
+        // The event goes along: whoever publishes next drops it.
+        push(others.len(), last, event);
+    }
+    (woken, stopped)
+}
+
+/// The lane of these handlers has ended with its runtime.
+#[cold]
+fn stop(bus: &Bus, route: &Route, share: &Share) -> usize {
+    for place in &share.places {
+        route[*place].counters.skipped(Skip::Stopped);
+        // It is counted for all handlers of the route.
+        route[*place].counters.passed_over();
+        bus.counters().skipped(Skip::Stopped);
+    }
+    share.places.len()
+}
