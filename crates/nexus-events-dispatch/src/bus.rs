@@ -7,7 +7,7 @@ use std::time::Duration;
 use nexus_events_model::{Event, EventType, IntoEvent, Pattern};
 use time::OffsetDateTime;
 
-use crate::clock::{BusClock, Clock, Moment};
+use crate::clock::{BusClock, Clock};
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::follow_up::FollowUps;
@@ -206,10 +206,14 @@ impl Bus {
         Ok(self.stamp_at(event)?.0)
     }
 
-    /// The event, and when it was stamped if it had to be.
-    pub(crate) fn stamp_at(&self, event: impl IntoEvent) -> Result<(Event, Option<Moment>)> {
+    /// The event, and when it was stamped if it had to be, in microseconds of Unix time.
+    pub(crate) fn stamp_at(&self, event: impl IntoEvent) -> Result<(Event, Option<i64>)> {
         let mut stamped = None;
-        let event = event.into_event(|| stamp::stamp(*stamped.insert(self.0.clock.moment())))?;
+        let event = event.into_event(|| {
+            let now = self.0.clock.moment();
+            stamped = Some(now.unix_micros);
+            stamp::stamp(now)
+        })?;
         Ok((event, stamped))
     }
 

@@ -119,6 +119,7 @@ mod stats;
 mod stripe;
 mod subscription;
 mod sync;
+mod timer;
 mod trace;
 mod waits;
 mod worker;

@@ -13,7 +13,6 @@ use std::time::Duration;
 use nexus_events_model::{Event, OutcomeStatus};
 
 use crate::bus::Bus;
-use crate::clock::Moment;
 use crate::context::{Context, OnStack};
 use crate::delivery::Delivery;
 use crate::entry::Entry;
@@ -25,7 +24,7 @@ use crate::publish::Receipt;
 use crate::route::{Route, Way};
 use crate::runtime::{Skip, Turn};
 use crate::shared::{Given, SharedLane, share_out};
-use crate::stripe::PassCounts;
+use crate::stripe::{PassCounts, ThreadRoute};
 use crate::sync::{Arc, Instant, Ordering, StdInstant};
 use crate::trace;
 
@@ -39,8 +38,9 @@ pub(crate) enum Passed {
     Left(Arc<Delivery>),
 }
 
-/// Takes an event through its handlers, `stamped` then if the bus did that.
-pub(crate) fn pass(bus: &Bus, event: Event, stamped: Option<Moment>) -> Result<Passed> {
+/// Takes an event through its handlers; the bus has stamped it then, in microseconds of Unix time,
+/// if it has.
+pub(crate) fn pass(bus: &Bus, event: Event, stamped: Option<i64>) -> Result<Passed> {
     let long_way = |event| Ok(Passed::Left(Delivery::first(bus, event, None)?));
     let route = match here::route(&bus.0, event.event_type()) {
         Some(route) if !trace::has_spans() => route,
@@ -48,6 +48,7 @@ pub(crate) fn pass(bus: &Bus, event: Event, stamped: Option<Moment>) -> Result<P
     };
     match route.route.way() {
         Way::Pass => {}
+        Way::Nobody => return pass_by(bus, event, &route),
         Way::Shares => return share_out(bus, event, &route, stamped),
         Way::Long => return long_way(event),
     }
@@ -110,6 +111,18 @@ impl Timed {
             Self::All => true,
         }
     }
+}
+
+/// The way of an event that nobody waits for. There is nothing to run, so nobody has to know of
+/// the pass.
+fn pass_by(bus: &Bus, event: Event, route: &ThreadRoute) -> Result<Passed> {
+    if bus.gate().is_closed() {
+        return Err(Error::closed());
+    }
+    bus.history_ring().push(&event);
+    route.stripe.counts.published.add(1);
+    route.stripe.counts.unmatched.add(1);
+    Ok(Passed::Through(Receipt::new(event.id().clone()), false))
 }
 
 pub(crate) struct Pass<'a> {
@@ -349,14 +362,14 @@ impl Pass<'_> {
         self.counts.failed.add(1);
     }
 
-    fn finish(self, bus: &Bus, end: usize, stamped: Option<Moment>) -> Passed {
+    fn finish(self, bus: &Bus, end: usize, stamped: Option<i64>) -> Passed {
         let handlers = self.route().len();
         let shared = self.route().shared();
         if let Some(delivery) = self.on_stack.delivery() {
             let counts_here = |place: &usize| !self.apart.contains(place);
             let ran: Vec<usize> = (0..end).filter(counts_here).collect();
             let inline = ran.iter().filter(|place| !self.route()[**place].is_queued()).count();
-            let last = stamped.unwrap_or_else(|| bus.0.clock.moment()).unix_micros;
+            let last = stamped.unwrap_or_else(|| bus.0.clock.moment().unix_micros);
             ran.iter().for_each(|place| self.route()[*place].counters.passed(1, last));
             self.counts.runs.add(inline as u64);
             delivery.take_over(end, !ran.is_empty());
@@ -370,11 +383,9 @@ impl Pass<'_> {
             // First, so that nobody sees a run that was none.
             self.apart.iter().for_each(|place| self.route()[*place].counters.passed_over());
             self.on_stack.route.passes.add(1);
-            let last = stamped.unwrap_or_else(|| bus.0.clock.moment()).unix_micros;
+            let last = stamped.unwrap_or_else(|| bus.0.clock.moment().unix_micros);
             self.on_stack.route.last.store(last, Ordering::Relaxed);
             counts.handled.add(1);
-        } else if handlers == 0 {
-            counts.unmatched.add(1);
         } else if self.ended + self.stopped == 0 {
             counts.filtered.add(1);
         } else {

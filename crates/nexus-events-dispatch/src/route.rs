@@ -35,6 +35,8 @@ pub(crate) struct Share {
 pub(crate) enum Way {
     /// On the publisher's stack, but for the handlers of shared lanes in the last wave.
     Pass,
+    /// Nowhere.
+    Nobody,
     /// To shared lanes only.
     Shares,
     /// As a delivery.
@@ -105,7 +107,9 @@ fn way(entries: &[Arc<Entry>]) -> Way {
         let shared = entry.shared.get().is_some() && entry.own_lane.get().is_none();
         shared && Some(entry.priority) == last
     };
-    if !entries.is_empty() && entries.iter().all(|entry| is_shared(entry)) {
+    if entries.is_empty() {
+        Way::Nobody
+    } else if entries.iter().all(|entry| is_shared(entry)) {
         Way::Shares
     } else if entries.iter().all(|entry| entry.mode == Mode::Inline || is_shared(entry)) {
         Way::Pass

@@ -12,8 +12,9 @@ use super::{Lane, Serving, State};
 use crate::delivery::Delivery;
 use crate::limits::{QUEUE_LINE_EVENTS_MAX, QUEUE_WAIT_MAX};
 use crate::queue::{Item, Overload};
-use crate::runtime::{Job, Skip, contain};
+use crate::runtime::{Job, Skip};
 use crate::sync::{Arc, Handle, Instant, oneshot, timeout_at};
+use crate::timer::in_time;
 
 /// About thirty years: a clock can tell a time as far away as that.
 const QUEUE_WAIT_LONGEST: Duration = Duration::from_secs(30 * 365 * 86_400);
@@ -161,36 +162,18 @@ impl Lane {
     }
 
     /// What the future gives, if it does in time.
-    pub(super) async fn in_time<T>(
+    pub(super) async fn in_time<T: Send>(
         &self,
         until: Instant,
         future: impl Future<Output = T> + Send,
-    ) -> Option<T>
-    where
-        T: Send,
-    {
-        let mut future = pin!(future);
-        for runtime in self.timers() {
-            let reborrowed = future.as_mut();
-            let timed = catch_unwind(AssertUnwindSafe(|| {
-                let _runtime = runtime.enter();
-                timeout_at(until, reborrowed)
-            }));
-            let Ok(timed) = timed.map_err(std::mem::forget) else { continue };
-            match contain(Box::pin(timed)).await {
-                Ok(in_time) => return in_time.ok(),
-                // A timer panics when its runtime ends, which need not be the publisher's.
-                Err(panic) => std::mem::forget(panic),
-            }
-        }
-        Some(future.await)
+    ) -> Option<T> {
+        in_time(self.homes(), until, future).await
     }
 
-    /// The runtimes that can tell the time: the one that runs this, or else those of handlers.
-    fn timers(&self) -> Vec<Handle> {
-        let members = self.state.lock();
-        let homes = members.members.iter().filter_map(|member| member.entry.runtime.clone());
-        Handle::try_current().into_iter().chain(homes).collect()
+    /// The runtimes of its handlers.
+    fn homes(&self) -> Vec<Handle> {
+        let state = self.state.lock();
+        state.members.iter().filter_map(|member| member.entry.runtime.clone()).collect()
     }
 
     /// Somebody who gives up in time what nobody waits for, if there is need of one.

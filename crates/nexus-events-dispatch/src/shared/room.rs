@@ -5,8 +5,9 @@ use std::pin::pin;
 use super::lane::SharedLane;
 use crate::delivery::Wait;
 use crate::limits::{QUEUE_LINE_EVENTS_MAX, QUEUE_WAIT_MAX, SHARED_LANE_EVENTS};
-use crate::runtime::{Job, Skip, contain};
-use crate::sync::{Instant, timeout_at, try_id, yield_now};
+use crate::runtime::{Job, Skip};
+use crate::sync::{Instant, try_id, yield_now};
+use crate::timer::in_time;
 
 impl SharedLane {
     /// Whether there is room by then, or nobody to have room for.
@@ -17,13 +18,7 @@ impl SharedLane {
             if !self.is_blocked() {
                 return true;
             }
-            let told = {
-                let _runtime = self.runtime.enter();
-                timeout_at(until, room)
-            };
-            // A timer panics when its runtime ends, which is not the publisher's.
-            let told = contain(Box::pin(told)).await.map_err(std::mem::forget);
-            if !matches!(told, Ok(Ok(()))) {
+            if in_time([self.runtime.clone()], until, room).await.is_none() {
                 return false;
             }
         }

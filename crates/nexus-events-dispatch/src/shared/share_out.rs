@@ -4,7 +4,6 @@ use nexus_events_model::Event;
 
 use super::lane::Given;
 use crate::bus::Bus;
-use crate::clock::Moment;
 use crate::delivery::Delivery;
 use crate::error::{Error, Result};
 use crate::limits::TIMED_PASSES;
@@ -15,12 +14,13 @@ use crate::runtime::Skip;
 use crate::stripe::ThreadRoute;
 use crate::sync::{Arc, Ordering, StdInstant};
 
-/// Takes an event to its lanes, `stamped` then if the bus did that.
+/// Takes an event to its lanes; the bus has stamped it then, in microseconds of Unix time, if it
+/// has.
 pub(crate) fn share_out(
     bus: &Bus,
     event: Event,
     route: &Arc<ThreadRoute>,
-    stamped: Option<Moment>,
+    stamped: Option<i64>,
 ) -> Result<Passed> {
     if let Some(lane) = route.route.blocked() {
         return Ok(Passed::Blocked(event, lane.clone()));
@@ -35,12 +35,13 @@ pub(crate) fn share_out(
     let counts = &route.stripe.counts;
     let begun = counts.published.get().is_multiple_of(TIMED_PASSES).then(StdInstant::now);
     counts.published.add(1);
-    let (id, last) = (event.id().clone(), stamped.unwrap_or_else(|| bus.0.clock.moment()));
+    let id = event.id().clone();
+    let last = stamped.unwrap_or_else(|| bus.0.clock.moment().unix_micros);
     let (woken, stopped) = push(bus, event, &route.route);
     let ran = route.route.len() - stopped;
     if ran > 0 {
         route.passes.add(1);
-        route.last.store(last.unix_micros, Ordering::Relaxed);
+        route.last.store(last, Ordering::Relaxed);
         counts.handled.add(1);
     } else {
         counts.skipped.add(1);

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use nexus_events_dispatch::limits::{SHARED_LANE_EVENTS, SLOW_TURN};
+use nexus_events_dispatch::limits::{QUEUE_WAIT_MAX, SHARED_LANE_EVENTS, SLOW_TURN};
 use nexus_events_dispatch::{Bus, Context, ErrorKind, HandlerExt, Mode};
-use nexus_events_model::{Event, OutcomeStatus};
+use nexus_events_model::{Event, OutcomeStatus, Payload};
 use parking_lot::Mutex;
 
 use crate::{Log, event};
@@ -246,4 +246,157 @@ fn after_the_end_of_its_runtime_a_handler_is_skipped() {
         bus.idle().await;
     });
     assert_eq!(log.take(), ["ran"]);
+}
+
+/// Counts how many of its kind are left.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn payload(left: &Arc<AtomicUsize>) -> Payload {
+        left.fetch_add(1, Ordering::SeqCst);
+        Payload::shared(Arc::new(Self(left.clone())))
+    }
+}
+
+impl serde::Serialize for Counted {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_unit()
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn a_lane_at_rest_holds_no_event_and_no_handler() {
+    let (bus, left) = (Bus::builder().history(0).build().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let handlers = Arc::new(());
+    let held = handlers.clone();
+    let handler = move |_: &Event| assert!(Arc::strong_count(&held) > 0);
+    let subscription = bus.on("a", handler.mode(Mode::Queued)).unwrap();
+    for _ in 0..3 * SHARED_LANE_EVENTS {
+        let event = event("a").payload(Counted::payload(&left));
+        assert_eq!(bus.publish(event).await.unwrap().rejected, 0);
+    }
+    bus.idle().await;
+    while left.load(Ordering::SeqCst) > 0 {
+        tokio::task::yield_now().await;
+    }
+    subscription.unsubscribe().await;
+    drop(subscription);
+    while Arc::strong_count(&handlers) > 1 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Publishes, and then panics, when it is dropped.
+struct Hostile(Bus);
+
+impl serde::Serialize for Hostile {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_unit()
+    }
+}
+
+impl Drop for Hostile {
+    fn drop(&mut self) {
+        let _ = self.0.try_publish(event("b"));
+        panic!("dropped");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn drops_that_publish_and_panic_are_not_felt_by_who_publishes_next() {
+    let (bus, dropped) = (Bus::builder().history(0).build().unwrap(), Log::default());
+    bus.on("*", (|_: &Event| {}).mode(Mode::Queued)).unwrap();
+    bus.on("b", dropped.writes("dropped")).unwrap();
+    const EVENTS: usize = 500;
+    for _ in 0..EVENTS {
+        let event = event("a").payload(Payload::shared(Arc::new(Hostile(bus.clone()))));
+        assert_eq!(bus.publish(event).await.unwrap().rejected, 0);
+    }
+    while dropped.0.lock().len() < EVENTS {
+        tokio::task::yield_now().await;
+    }
+    bus.idle().await;
+    let events = bus.stats().events;
+    assert_eq!((events.handled_events, events.failed_events), (2 * EVENTS as u64, 0));
+}
+
+#[tokio::test]
+async fn publishers_without_room_wait_and_keep_their_order() {
+    let (bus, log) = (Bus::builder().history(0).build().unwrap(), Log::default());
+    let seen = log.clone();
+    let writes = move |event: &Event| seen.add(event.event_type().as_str());
+    bus.on("n.**", writes.mode(Mode::Queued)).unwrap();
+    const EACH: usize = 2 * SHARED_LANE_EVENTS;
+    let publisher = |name: &'static str| {
+        let bus = bus.clone();
+        tokio::spawn(async move {
+            for number in 0..EACH {
+                let receipt = bus.publish(event(&format!("n.{name}.{number}"))).await.unwrap();
+                assert_eq!(receipt.rejected, 0);
+            }
+        })
+    };
+    for publisher in [publisher("a"), publisher("b")] {
+        publisher.await.unwrap();
+    }
+    bus.idle().await;
+    let all = log.take();
+    for name in ["a", "b"] {
+        let own = all.iter().filter(|seen| seen.starts_with(&format!("n.{name}.")));
+        assert!(own.eq(&(0..EACH).map(|number| format!("n.{name}.{number}")).collect::<Vec<_>>()));
+    }
+}
+
+/// The lane's runtime stands still, so only the publisher's own can tell the time.
+#[test]
+fn a_publisher_waits_for_room_no_longer_than_it_may() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().start_paused(true).build().unwrap()
+    };
+    let (bus, lanes) = (Bus::new(), runtime());
+    lanes.block_on(async { bus.on("a", (|_: &Event| {}).mode(Mode::Queued)).unwrap() });
+    for _ in 0..SHARED_LANE_EVENTS {
+        assert_eq!(bus.try_publish(event("a")).unwrap().rejected, 0);
+    }
+    assert_eq!(bus.try_publish(event("a")).unwrap().rejected, 1);
+    let receipt = runtime().block_on(async {
+        let start = tokio::time::Instant::now();
+        let receipt = bus.publish(event("a")).await.unwrap();
+        assert_eq!(start.elapsed(), QUEUE_WAIT_MAX);
+        receipt
+    });
+    assert_eq!((receipt.matched, receipt.rejected), (1, 1));
+    lanes.block_on(bus.idle());
+    let stats = bus.stats();
+    let handler = &stats.handlers[0];
+    assert_eq!(handler.execution_count, SHARED_LANE_EVENTS as u64);
+    assert_eq!((handler.rejected_count, stats.events.skipped_events), (2, 2));
+}
+
+/// A publish given up before the event was in has not happened.
+#[test]
+fn a_publish_given_up_before_a_full_lane_leaves_nothing() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let bus = Bus::new();
+    runtime.block_on(async { bus.on("a", (|_: &Event| {}).mode(Mode::Queued)).unwrap() });
+    for _ in 0..SHARED_LANE_EVENTS {
+        bus.try_publish(event("a")).unwrap();
+    }
+    let other = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    other.block_on(async {
+        let mut publish = std::pin::pin!(bus.publish(event("a")));
+        let polled = std::future::poll_fn(|task| {
+            std::task::Poll::Ready(publish.as_mut().poll(task).is_pending())
+        });
+        assert!(polled.await);
+    });
+    runtime.block_on(bus.idle());
+    assert_eq!(bus.stats().events.total_events, SHARED_LANE_EVENTS as u64);
 }
