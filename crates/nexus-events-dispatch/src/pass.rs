@@ -23,7 +23,7 @@ use crate::limits::{SLOW_HANDLER, SLOW_TURN, TIMED_HANDLERS, TIMED_PASSES};
 use crate::publish::Receipt;
 use crate::route::{Route, Way};
 use crate::runtime::{Skip, Turn};
-use crate::shared::{Given, SharedLane, share_out};
+use crate::shared::{Few, Given, SharedLane, let_all_go, share_out};
 use crate::stripe::{PassCounts, ThreadRoute};
 use crate::sync::{Arc, Instant, Ordering, StdInstant};
 use crate::trace;
@@ -58,7 +58,7 @@ pub(crate) fn pass(bus: &Bus, event: Event, stamped: Option<i64>) -> Result<Pass
     }
     let context = Context::on_stack(event, route);
     let Some(on_stack) = context.stack() else { return long_way(context.into_event()) };
-    let Some(_passing) = on_stack.route.stripe.enter(&on_stack.route, bus.gate()) else {
+    let Some(passing) = on_stack.route.stripe.enter(&on_stack.route, bus.gate()) else {
         return long_way(context.into_event());
     };
     if bus.gate().is_closed() {
@@ -75,10 +75,15 @@ pub(crate) fn pass(bus: &Bus, event: Event, stamped: Option<i64>) -> Result<Pass
         stopped: 0,
         slow: Vec::new(),
         woken: false,
+        done: Few::default(),
         timed: Timed::None,
     };
     let end = context.within(|| pass.run());
-    Ok(pass.finish(bus, end, stamped))
+    let done = std::mem::take(&mut pass.done);
+    let passed = pass.finish(bus, end, stamped);
+    drop(passing);
+    let_all_go(done);
+    Ok(passed)
 }
 
 /// Which handlers of an event are timed.
@@ -140,6 +145,8 @@ pub(crate) struct Pass<'a> {
     slow: Vec<usize>,
     /// Whether a shared lane was woken.
     woken: bool,
+    /// What it lets go of at the end.
+    done: Few,
     timed: Timed,
 }
 
@@ -189,7 +196,8 @@ impl Pass<'_> {
         let shares = route.route.shares();
         let bytes = if shares.is_empty() { 0 } else { event.size() };
         for (number, share) in shares.iter().enumerate() {
-            match share.lane.push_share(self.bus, event.clone(), bytes, &route.route, number) {
+            let (event, route, done) = (event.clone(), &route.route, &mut self.done);
+            match share.lane.push_share(self.bus, event, bytes, route, number, done) {
                 Given::Queued => {}
                 Given::Woken => self.woken = true,
                 Given::Over => share.places.iter().for_each(|place| self.stop(*place)),
@@ -217,6 +225,7 @@ impl Pass<'_> {
             stopped: 0,
             slow,
             woken: false,
+            done: Few::default(),
             timed,
         };
         context.within(|| pass.run_places(places));

@@ -12,6 +12,9 @@ use nexus_events_model::Event;
 use super::lane::BATCH;
 use crate::limits::SHARED_LANE_EVENTS;
 
+/// What one publish drops.
+pub(crate) type Few = [Option<Event>; 2];
+
 #[derive(Default)]
 pub(super) struct Done(Vec<Event>);
 
@@ -30,7 +33,7 @@ impl Done {
     }
 
     /// Some to be dropped by the caller: two, as long as there are many.
-    pub(super) fn take_some(&mut self) -> [Option<Event>; 2] {
+    pub(super) fn take_some(&mut self) -> Few {
         if self.0.is_empty() || DROPPING.get() {
             return [None, None];
         }
@@ -39,12 +42,10 @@ impl Done {
     }
 }
 
-impl IntoIterator for Done {
-    type Item = Event;
-    type IntoIter = std::vec::IntoIter<Event>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+impl Done {
+    /// All of it.
+    pub(super) fn take(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.0)
     }
 }
 
@@ -54,32 +55,16 @@ thread_local! {
     static DROPPING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Drops events. Their payloads are the program's own, and a drop that panics is not to be felt
-/// by a publisher who happens to come by.
-pub(super) fn let_go(events: impl IntoIterator<Item = impl Droppable>) {
-    for event in events {
-        event.let_go();
-    }
+/// Drops what the program made: payloads, handlers. A drop that panics is not to be felt by whoever
+/// happens to come by.
+pub(super) fn let_go<T>(what: T) {
+    let before = DROPPING.with(|dropping| dropping.replace(true));
+    let dropped = catch_unwind(AssertUnwindSafe(|| drop(what)));
+    DROPPING.with(|dropping| dropping.set(before));
+    dropped.unwrap_or_else(std::mem::forget);
 }
 
-/// An event, or perhaps none.
-pub(super) trait Droppable {
-    fn let_go(self);
-}
-
-impl Droppable for Event {
-    fn let_go(self) {
-        let before = DROPPING.replace(true);
-        let dropped = catch_unwind(AssertUnwindSafe(|| drop(self)));
-        DROPPING.set(before);
-        dropped.unwrap_or_else(std::mem::forget);
-    }
-}
-
-impl Droppable for Option<Event> {
-    fn let_go(self) {
-        if let Some(event) = self {
-            event.let_go();
-        }
-    }
+/// The same one by one, so that a panic costs no other's drop.
+pub(crate) fn let_all_go<T>(all: impl IntoIterator<Item = T>) {
+    all.into_iter().for_each(let_go);
 }

@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 
 use nexus_events_model::{Event, EventId};
 
-use super::done::{Done, let_go};
+use super::done::{Done, Few, let_all_go, let_go};
 use super::seat::Seat;
 use super::serving::Serving;
 use crate::bus::Bus;
@@ -122,7 +122,8 @@ impl SharedLane {
         self.state.lock().shares
     }
 
-    /// Queues the event for the handlers of this share, whether there is room or not.
+    /// Queues the event for the handlers of this share, whether there is room or not; gives back
+    /// what the caller is to let go of, if it has nothing yet.
     pub(crate) fn push_share(
         &self,
         bus: &Bus,
@@ -130,6 +131,7 @@ impl SharedLane {
         bytes: usize,
         route: &Arc<Route>,
         number: usize,
+        done: &mut Few,
     ) -> Given {
         let mut state = self.state.lock();
         if state.over.is_some() {
@@ -141,9 +143,10 @@ impl SharedLane {
         state.shares += 1;
         self.add(bus, &mut state, Work::Share(Share { event, route, number, bytes }));
         let wakes = std::mem::replace(&mut state.parked, false);
-        let done = state.done.take_some();
+        if done[0].is_none() {
+            *done = state.done.take_some();
+        }
         drop(state);
-        let_go(done);
         if wakes {
             self.work.notify_one();
         }
@@ -190,7 +193,7 @@ impl SharedLane {
             seat.bus.clone_from(&state.bus);
         }
         drop(state);
-        let_go(left);
+        let_all_go(left);
         if finished > 0
             && let Some(bus) = &seat.bus
         {
@@ -208,12 +211,12 @@ impl SharedLane {
             }
             state.parked = true;
             state.route = 0;
-            (state.bus.take(), std::mem::take(&mut state.done))
+            (state.bus.take(), state.done.take())
         };
         seat.leave();
         // It may be the last of its bus.
-        drop(left.0);
-        let_go(left.1);
+        let_go(left.0);
+        let_all_go(left.1);
         self.work.notified().await;
     }
 
@@ -246,14 +249,14 @@ impl SharedLane {
         let left = std::mem::take(&mut state.queue);
         let shares = left.iter().filter(|work| work.is_share()).count();
         state.shares -= shares;
-        let (bus, done) = (state.bus.take(), std::mem::take(&mut state.done));
+        let (bus, done) = (state.bus.take(), state.done.take());
         drop(state);
         self.work.notify_one();
         self.room.notify_waiters();
         if let Some(bus) = &bus {
             bus.gate().left();
         }
-        let_go(done);
+        let_all_go(done);
         left
     }
 }

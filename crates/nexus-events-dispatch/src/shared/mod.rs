@@ -11,6 +11,7 @@ mod seat;
 mod serving;
 mod share_out;
 
+pub(crate) use self::done::{Few, let_all_go};
 pub(crate) use self::lane::{Given, SharedLane};
 pub(crate) use self::room::give_way;
 pub(crate) use self::share_out::share_out;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use nexus_events_model::Event;
 
+use super::done::{let_all_go, let_go};
 use super::lane::{BATCH, Work};
 use crate::bus::Bus;
 use crate::context::Context;
@@ -83,9 +84,11 @@ impl Seat {
     /// Holds nothing any more.
     pub(super) fn leave(&mut self) {
         self.clear();
-        (self.route, self.bus) = (None, None);
         self.parked = Some(Instant::now());
-        self.routes.clear();
+        // Handlers may go with these, and the bus.
+        let_go(self.route.take());
+        let_all_go(self.routes.drain(..));
+        let_go(self.bus.take());
     }
 
     /// The context of a share.
@@ -98,7 +101,8 @@ impl Seat {
     ) -> Option<Context> {
         if let Some(route) = route {
             self.clear();
-            self.route = Some(self.remember(bus, stripe, route));
+            let known = self.remember(bus, stripe, route);
+            let_go(self.route.replace(known));
         }
         match self.context.take() {
             Some(mut context) => {
@@ -129,7 +133,7 @@ impl Seat {
             return known.clone();
         }
         if self.routes.len() >= ROUTES {
-            self.routes.clear();
+            let_all_go(self.routes.drain(..));
         }
         let new = ThreadRoute::new(&bus.0, stripe, route);
         self.routes.push(new.clone());

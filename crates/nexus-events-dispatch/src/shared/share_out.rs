@@ -2,6 +2,7 @@
 
 use nexus_events_model::Event;
 
+use super::done::{Few, let_all_go};
 use super::lane::Given;
 use crate::bus::Bus;
 use crate::delivery::Delivery;
@@ -25,7 +26,7 @@ pub(crate) fn share_out(
     if let Some(lane) = route.route.blocked() {
         return Ok(Passed::Blocked(event, lane.clone()));
     }
-    let Some(_passing) = route.stripe.enter(route, bus.gate()) else {
+    let Some(passing) = route.stripe.enter(route, bus.gate()) else {
         return Ok(Passed::Left(Delivery::first(bus, event, None)?));
     };
     if bus.gate().is_closed() {
@@ -37,7 +38,8 @@ pub(crate) fn share_out(
     counts.published.add(1);
     let id = event.id().clone();
     let last = stamped.unwrap_or_else(|| bus.0.clock.moment().unix_micros);
-    let (woken, stopped) = push(bus, event, &route.route);
+    let mut done = Few::default();
+    let (woken, stopped) = push(bus, event, &route.route, &mut done);
     let ran = route.route.len() - stopped;
     if ran > 0 {
         route.passes.add(1);
@@ -49,17 +51,19 @@ pub(crate) fn share_out(
     if let Some(begun) = begun {
         bus.counters().timed(begun.elapsed());
     }
+    drop(passing);
+    let_all_go(done);
     let receipt = Receipt { matched: route.route.len(), rejected: stopped, ..Receipt::new(id) };
     Ok(Passed::Through(receipt, woken))
 }
 
 /// Whether a lane was woken, and how many handlers have nobody to run them any more.
-fn push(bus: &Bus, event: Event, route: &Arc<Route>) -> (bool, usize) {
+fn push(bus: &Bus, event: Event, route: &Arc<Route>, done: &mut Few) -> (bool, usize) {
     let (bytes, shares) = (event.size(), route.shares());
     let (mut woken, mut stopped) = (false, 0);
     let mut push = |number, share: &Share, event| match share
         .lane
-        .push_share(bus, event, bytes, route, number)
+        .push_share(bus, event, bytes, route, number, done)
     {
         Given::Queued => {}
         Given::Woken => woken = true,
