@@ -7,19 +7,22 @@ use nexus_events_model::{Event, EventId};
 use super::done::{Done, Few, let_all_go, let_go};
 use super::seat::Seat;
 use super::serving::Serving;
-use crate::bus::Bus;
+use crate::bus::{Bus, Inner};
 use crate::limits::{SHARED_LANE_BYTES, SHARED_LANE_EVENTS};
 use crate::route::Route;
 use crate::runtime::{Job, Skip};
 use crate::stripe::Stripe;
 use crate::sync::{
     AbortHandle, Arc, AtomicBool, Handle, Instant, Mutex, Notify, OnceLock, Ordering, Semaphore,
+    Weak,
 };
 
 /// Events that are taken from the lane at a time.
 pub(super) const BATCH: usize = 64;
 
 pub(crate) struct SharedLane {
+    /// The bus that it is of.
+    pub(super) owner: Weak<Inner>,
     pub(super) runtime: Handle,
     pub(super) workers: Arc<Semaphore>,
     pub(super) state: Mutex<State>,
@@ -91,6 +94,7 @@ pub(crate) enum Given {
 impl SharedLane {
     pub(super) fn open(bus: &Bus, workers: Arc<Semaphore>, runtime: Handle) -> Arc<Self> {
         let lane = Arc::new(Self {
+            owner: Arc::downgrade(&bus.0),
             runtime,
             workers,
             state: Mutex::default(),

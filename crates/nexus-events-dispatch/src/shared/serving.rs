@@ -29,8 +29,11 @@ impl Drop for Serving {
     /// Its runtime has ended, or it was closed.
     fn drop(&mut self) {
         drop(self.0.end(Skip::Stopped));
-        // What it had taken is gone with it.
+        // What it had taken is gone with it, which somebody may wait for.
         self.0.state.lock().shares = 0;
+        if let Some(bus) = self.0.owner.upgrade() {
+            Bus(bus).gate().left();
+        }
     }
 }
 

@@ -49,13 +49,13 @@ struct Run {
     report: ShutdownReport,
 }
 
-/// Two publishers meet a shutdown.
-fn run(mode: Mode, time: Duration) -> Run {
+/// Two publishers meet a shutdown. Queued handlers without a queue of their own share a lane.
+fn run(mode: Mode, queue: Option<usize>, time: Duration) -> Run {
     let (bus, over) = (bus(), Flag::default());
     let logs: [Log; 2] = Default::default();
-    let options = |options: nexus_events_dispatch::SubscriptionOptions| match mode {
-        Mode::Inline => options,
-        _ => options.mode(mode).queue(8),
+    let options = |options: nexus_events_dispatch::SubscriptionOptions| match queue {
+        Some(events) => options.mode(mode).queue(events),
+        None => options.mode(mode),
     };
     bus.on("a", follows_up(&logs[0], &over).with(options)).unwrap();
     bus.on("b", logs[1].writes().with(options)).unwrap();
@@ -78,8 +78,8 @@ fn run(mode: Mode, time: Duration) -> Run {
 }
 
 /// What was accepted is handled, its follow-ups too, and then nothing runs any more.
-fn check_drained(mode: Mode) {
-    let Run { bus, logs: [first, follow_ups], accepted, report } = run(mode, Duration::ZERO);
+fn check_drained(mode: Mode, queue: Option<usize>) {
+    let Run { bus, logs: [first, follow_ups], accepted, report } = run(mode, queue, Duration::ZERO);
     assert!(report.is_clean(), "{report:?}");
     assert_eq!(WRONG.take(), [""; 0]);
     assert_eq!(first.all().len() as u64, accepted);
@@ -90,42 +90,54 @@ fn check_drained(mode: Mode) {
     assert_eq!((events.handled_events, events.lost_events), (2 * accepted, 0));
     assert_eq!((events.in_flight, events.follow_ups_waiting), (0, 0));
     // What leaves a publisher's stack may count twice for a moment.
-    assert!(mode == Mode::Inline || report.drained as u64 <= 2 * accepted);
+    assert!(queue.is_none() || report.drained as u64 <= 2 * accepted);
     assert_eq!(block_on(bus.publish(event("a", 9))).unwrap_err().kind(), ErrorKind::Closed);
 }
 
 #[test]
 fn what_is_accepted_is_handled_before_a_shutdown_returns_inline() {
-    explore(SCHEDULES, || check_drained(Mode::Inline));
+    explore(SCHEDULES, || check_drained(Mode::Inline, None));
 }
 
 #[test]
 fn what_is_accepted_is_handled_before_a_shutdown_returns_queued() {
-    explore(SCHEDULES, || check_drained(Mode::Queued));
+    explore(SCHEDULES, || check_drained(Mode::Queued, Some(8)));
 }
 
 #[test]
 fn what_is_accepted_is_handled_before_a_shutdown_returns_blocking() {
-    explore(SCHEDULES, || check_drained(Mode::Blocking));
+    explore(SCHEDULES, || check_drained(Mode::Blocking, Some(8)));
+}
+
+#[test]
+fn what_is_accepted_is_handled_before_a_shutdown_returns_on_shared_lanes() {
+    explore(SCHEDULES, || check_drained(Mode::Queued, None));
 }
 
 /// The deadline passes at any moment: every event is either handled or lost, and counted once.
+fn check_deadline(queue: Option<usize>) {
+    let Run { bus, accepted, .. } = run(Mode::Queued, queue, DEADLINE);
+    // A handler that was busy may end after the deadline, and so does its event.
+    block_on(bus.idle());
+    let events = bus.stats().events;
+    let fates = events.handled_events
+        + events.cancelled_events
+        + events.filtered_events
+        + events.unmatched_events
+        + events.skipped_events
+        + events.lost_events;
+    assert_eq!((fates, events.in_flight), (events.total_events, 0), "{events:?}");
+    assert!(events.total_events >= accepted, "{events:?}");
+}
+
 #[test]
 fn at_the_deadline_every_event_is_accounted_for() {
-    explore(SCHEDULES, || {
-        let Run { bus, accepted, .. } = run(Mode::Queued, DEADLINE);
-        // A handler that was busy may end after the deadline, and so does its event.
-        block_on(bus.idle());
-        let events = bus.stats().events;
-        let fates = events.handled_events
-            + events.cancelled_events
-            + events.filtered_events
-            + events.unmatched_events
-            + events.skipped_events
-            + events.lost_events;
-        assert_eq!((fates, events.in_flight), (events.total_events, 0), "{events:?}");
-        assert!(events.total_events >= accepted, "{events:?}");
-    });
+    explore(SCHEDULES, || check_deadline(Some(8)));
+}
+
+#[test]
+fn at_the_deadline_every_event_is_accounted_for_on_shared_lanes() {
+    explore(SCHEDULES, || check_deadline(None));
 }
 
 /// Two shutdowns at once both return, and so does one from inside of a handler.
