@@ -16,7 +16,7 @@ use crate::layer::{Door, Next, Published};
 use crate::limits::QUEUE_WAIT_MAX;
 use crate::pass::{Passed, pass};
 use crate::publish::Receipt;
-use crate::shared::give_way;
+use crate::runtime::step_back;
 use crate::sync::{Arc, Instant, Mutex, OnceLock, oneshot};
 use crate::trace;
 
@@ -62,7 +62,8 @@ impl Passed {
                 Self::Through(receipt, woken) => {
                     if woken && wait == Wait::Here {
                         entered(receipt.clone());
-                        give_way().await;
+                        // Lets the lane run that waits for this task.
+                        step_back().await;
                     }
                     return Ok(receipt);
                 }

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use nexus_events_model::{Event, Pattern};
 
 use crate::limits::HISTORY_INBOX_EVENTS;
+use crate::shared::let_all_go;
 use crate::sync::{ArrayQueue, Mutex};
 
 pub(crate) struct History {
@@ -43,13 +44,13 @@ impl History {
         while let Some(event) = next.take() {
             if let Err(event) = self.inbox.push(event) {
                 let out = self.file(&mut self.ring.lock());
-                drop(out);
+                let_all_go(out);
                 next = Some(event);
             }
         }
         if self.inbox.len() >= HISTORY_INBOX_EVENTS / 2 {
             let filed = self.ring.try_lock().map(|mut ring| self.file(&mut ring));
-            drop(filed);
+            let_all_go(filed.into_iter().flatten());
         }
     }
 
@@ -82,7 +83,7 @@ impl History {
             .filter(|(event, _)| pattern.is_none_or(|p| p.matches(event.event_type())));
         let mut events: Vec<Event> = matching.take(limit).map(|(event, _)| event.clone()).collect();
         drop(ring);
-        drop(out);
+        let_all_go(out);
         events.reverse();
         events
     }
@@ -92,7 +93,7 @@ impl History {
         let out = self.file(&mut ring);
         let len = ring.events.len();
         drop(ring);
-        drop(out);
+        let_all_go(out);
         len
     }
 }

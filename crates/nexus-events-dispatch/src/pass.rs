@@ -23,7 +23,7 @@ use crate::limits::{SLOW_HANDLER, SLOW_TURN, TIMED_HANDLERS, TIMED_PASSES};
 use crate::publish::Receipt;
 use crate::route::{Route, Way};
 use crate::runtime::{Skip, Turn};
-use crate::shared::{Few, Given, SharedLane, let_all_go, share_out};
+use crate::shared::{Few, Given, SharedLane, share_out};
 use crate::stripe::{PassCounts, ThreadRoute};
 use crate::sync::{Arc, Instant, Ordering, StdInstant};
 use crate::trace;
@@ -58,7 +58,7 @@ pub(crate) fn pass(bus: &Bus, event: Event, stamped: Option<i64>) -> Result<Pass
     }
     let context = Context::on_stack(event, route);
     let Some(on_stack) = context.stack() else { return long_way(context.into_event()) };
-    let Some(passing) = on_stack.route.stripe.enter(&on_stack.route, bus.gate()) else {
+    let Some(_passing) = on_stack.route.stripe.enter(&on_stack.route, bus.gate()) else {
         return long_way(context.into_event());
     };
     if bus.gate().is_closed() {
@@ -79,11 +79,7 @@ pub(crate) fn pass(bus: &Bus, event: Event, stamped: Option<i64>) -> Result<Pass
         timed: Timed::None,
     };
     let end = context.within(|| pass.run());
-    let done = std::mem::take(&mut pass.done);
-    let passed = pass.finish(bus, end, stamped);
-    drop(passing);
-    let_all_go(done);
-    Ok(passed)
+    Ok(pass.finish(bus, end, stamped))
 }
 
 /// Which handlers of an event are timed.
@@ -145,7 +141,7 @@ pub(crate) struct Pass<'a> {
     slow: Vec<usize>,
     /// Whether a shared lane was woken.
     woken: bool,
-    /// What it lets go of at the end.
+    /// What lanes are done with, dropped at the end.
     done: Few,
     timed: Timed,
 }

@@ -336,6 +336,26 @@ async fn run_blocking(entry: &Arc<Entry>, job: &Job, since: Instant, worker: Wor
     turn.end(thread.await.unwrap_or_else(|ended| Ok(Err(ended.into()))))
 }
 
+/// Lets other tasks run. Tokio's own way of it puts a task aside until its thread has nothing else
+/// to do, which may be never when a handler blocks; here it stands in line, where others take it.
+pub(crate) async fn step_back() {
+    let mut stepped = false;
+    poll_fn(|task| {
+        if std::mem::replace(&mut stepped, true) {
+            return Poll::Ready(());
+        }
+        task.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Runs code whose panics concern nobody.
+pub(crate) fn contained(code: impl FnOnce()) {
+    // Dropping what was thrown might panic again.
+    catch_unwind(AssertUnwindSafe(code)).unwrap_or_else(std::mem::forget);
+}
+
 /// Polls and drops a future with its panics contained.
 pub(crate) async fn contain<T>(
     future: Pin<Box<dyn Future<Output = T> + Send + '_>>,

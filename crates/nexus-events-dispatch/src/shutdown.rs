@@ -49,7 +49,7 @@ impl Bus {
     pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
         let gate = self.gate();
         gate.close();
-        let before = self.in_flight();
+        let before = self.in_flight().saturating_sub(self.0.shared.surplus());
         let waiting = Waiting::for_idle(self);
         self.drive_follow_ups();
         // Only events are left whose handlers wait for this.
@@ -61,7 +61,7 @@ impl Bus {
         });
         spared.into_iter().flatten().for_each(|event| event.spare());
         let lost = gate.stop();
-        let left = self.in_flight().saturating_sub(gate.late());
+        let left = self.in_flight().saturating_sub(self.0.shared.surplus() + gate.late());
         let lost = lost + self.cut_off(drained, waiting.as_ref());
         ShutdownReport { drained: before.saturating_sub(left), lost }
     }

@@ -57,6 +57,8 @@ pub(crate) struct Stripe {
     pub(crate) counts: PassCounts,
     routes: Mutex<Routes>,
     taken: AtomicBool,
+    /// Whether it is a lane's, which counts its events itself.
+    of_lane: AtomicBool,
 }
 
 #[derive(Default)]
@@ -292,13 +294,24 @@ impl Stripes {
         stripe
     }
 
+    /// A stripe for a shared lane.
+    pub(crate) fn take_for_lane(&self) -> Arc<Stripe> {
+        let stripe = Arc::<Stripe>::default();
+        stripe.taken.store(true, Ordering::Relaxed);
+        stripe.of_lane.store(true, Ordering::Relaxed);
+        self.0.lock().push(stripe.clone());
+        stripe
+    }
+
     pub(crate) fn all(&self) -> Vec<Arc<Stripe>> {
         self.0.lock().clone()
     }
 
-    /// How many events pass right now.
+    /// How many events pass on publishers' stacks right now.
     pub(crate) fn passing(&self) -> usize {
-        self.0.lock().iter().filter(|stripe| stripe.is_passing()).count()
+        let passes =
+            |stripe: &&Arc<Stripe>| !stripe.of_lane.load(Ordering::Relaxed) && stripe.is_passing();
+        self.0.lock().iter().filter(passes).count()
     }
 
     /// Forgets all routes, after the registry has changed.

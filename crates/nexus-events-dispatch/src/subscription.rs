@@ -392,7 +392,9 @@ impl Subscription {
             return removed;
         }
         let context = Context::current(&bus);
-        let own = bus.0.stripes.all().into_iter().find(here::is_own);
+        // The thread of a lane has a stripe of its own besides.
+        let is_here = |stripe: &Arc<Stripe>| here::is_own(stripe) && stripe.is_passing();
+        let own = bus.0.stripes.all().into_iter().find(is_here);
         let _waiting = own
             .as_ref()
             .zip(context.as_ref())

@@ -18,6 +18,7 @@ trait Typed: Any + Send + Sync {
     fn to_json(&self) -> serde_json::Result<Box<RawValue>>;
     fn type_name(&self) -> &'static str;
     fn size(&self) -> usize;
+    fn needs_drop(&self) -> bool;
 }
 
 impl<T: Serialize + Send + Sync + 'static> Typed for T {
@@ -31,6 +32,10 @@ impl<T: Serialize + Send + Sync + 'static> Typed for T {
 
     fn size(&self) -> usize {
         size_of::<T>()
+    }
+
+    fn needs_drop(&self) -> bool {
+        std::mem::needs_drop::<T>()
     }
 }
 
@@ -97,6 +102,22 @@ impl Payload {
 
     fn converted(&self) -> &Converted {
         self.converted.get_or_init(Arc::default)
+    }
+
+    /// Whether dropping it might run the program's own code: it is a value of a type that has
+    /// something to drop, or was decoded into one.
+    ///
+    /// ```
+    /// use nexus_events_model::Payload;
+    /// assert!(!Payload::from_json("[1, 2]")?.may_run_code_when_dropped());
+    /// assert!(!Payload::typed([0; 16]).may_run_code_when_dropped());
+    /// assert!(Payload::typed(vec![0; 16]).may_run_code_when_dropped());
+    /// # Ok::<(), nexus_events_model::Error>(())
+    /// ```
+    #[must_use]
+    pub fn may_run_code_when_dropped(&self) -> bool {
+        self.as_typed().is_some_and(|typed| typed.needs_drop())
+            || self.converted.get().is_some_and(|converted| converted.decoded.get().is_some())
     }
 
     /// `{}`

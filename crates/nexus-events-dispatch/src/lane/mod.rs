@@ -16,7 +16,7 @@ use crate::entry::Entry;
 use crate::limits::{QUEUE_BYTES_DEFAULT, QUEUE_EVENTS_DEFAULT};
 use crate::lineage::Lineage;
 use crate::queue::{Arrival, Bounds, Item, Overload, Pushed, Queue};
-use crate::runtime::{Job, Skip, contain, handle};
+use crate::runtime::{Job, Skip, contain, contained, handle};
 use crate::subscription::Key;
 use crate::sync::{AbortHandle, Arc, Handle, Instant, Mutex, Notify, Semaphore};
 
@@ -193,12 +193,12 @@ impl Lane {
         drop(member);
         left.extend(line.into_iter().filter_map(|waiter| waiter.end(reason)));
         if reason != Skip::Stopped {
-            left.into_iter().for_each(|job| job.give_up(reason));
+            left.into_iter().for_each(|job| contained(|| job.give_up(reason)));
             return Vec::new();
         }
         let shares = left.iter().filter(|job| !job.delivery.is_counted());
         let shares = shares.map(|job| job.delivery.event.id().clone()).collect();
-        left.into_iter().for_each(Job::lose);
+        left.into_iter().for_each(|job| contained(|| job.lose()));
         shares
     }
 

@@ -2,15 +2,15 @@
 //!
 //! Whoever publishes drops one old event or two for each new one: memory that goes back where it
 //! came from is reused at once, while freeing on one thread what another allocates costs as much
-//! as all the rest of a publish. A lane that parks drops what is left.
-
-use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+//! as all the rest of a publish. A lane that parks drops what is left, and at once what might run code
+//! of the program when it is dropped: that is not to happen on the stack, and under the locks, of
+//! somebody else.
 
 use nexus_events_model::Event;
 
 use super::lane::BATCH;
 use crate::limits::SHARED_LANE_EVENTS;
+use crate::runtime::contained;
 
 /// What one publish drops.
 pub(crate) type Few = [Option<Event>; 2];
@@ -34,7 +34,7 @@ impl Done {
 
     /// Some to be dropped by the caller: two, as long as there are many.
     pub(super) fn take_some(&mut self) -> Few {
-        if self.0.is_empty() || DROPPING.get() {
+        if self.0.is_empty() {
             return [None, None];
         }
         let first = self.0.pop();
@@ -49,19 +49,10 @@ impl Done {
     }
 }
 
-thread_local! {
-    /// Whether this thread is in here: the drop of a payload may publish, and is not to drop the
-    /// next one in turn.
-    static DROPPING: Cell<bool> = const { Cell::new(false) };
-}
-
 /// Drops what the program made: payloads, handlers. A drop that panics is not to be felt by whoever
 /// happens to come by.
-pub(super) fn let_go<T>(what: T) {
-    let before = DROPPING.with(|dropping| dropping.replace(true));
-    let dropped = catch_unwind(AssertUnwindSafe(|| drop(what)));
-    DROPPING.with(|dropping| dropping.set(before));
-    dropped.unwrap_or_else(std::mem::forget);
+pub(crate) fn let_go<T>(what: T) {
+    contained(|| drop(what));
 }
 
 /// The same one by one, so that a panic costs no other's drop.

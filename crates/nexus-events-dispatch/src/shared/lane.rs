@@ -5,6 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use nexus_events_model::{Event, EventId};
 
 use super::done::{Done, Few, let_all_go, let_go};
+use super::hand::Hand;
 use super::seat::Seat;
 use super::serving::Serving;
 use crate::bus::{Bus, Inner};
@@ -14,7 +15,7 @@ use crate::runtime::{Job, Skip};
 use crate::stripe::Stripe;
 use crate::sync::{
     AbortHandle, Arc, AtomicBool, Handle, Instant, Mutex, Notify, OnceLock, Ordering, Semaphore,
-    Weak,
+    Weak, try_id,
 };
 
 /// Events that are taken from the lane at a time.
@@ -24,6 +25,8 @@ pub(crate) struct SharedLane {
     /// The bus that it is of.
     pub(super) owner: Weak<Inner>,
     pub(super) runtime: Handle,
+    /// Whether that has several.
+    has_workers: bool,
     pub(super) workers: Arc<Semaphore>,
     pub(super) state: Mutex<State>,
     /// Whether publishers have to wait: it was full, and is not yet half empty.
@@ -32,6 +35,7 @@ pub(crate) struct SharedLane {
     pub(super) room: Notify,
     /// The passes of this lane.
     pub(super) stripe: Arc<Stripe>,
+    pub(super) hand: Hand,
     task: OnceLock<AbortHandle>,
 }
 
@@ -44,6 +48,8 @@ pub(super) struct State {
     /// The route of the share queued last: an address, only to be compared. Whoever queued it or
     /// took it holds that route; 0 when nobody does.
     route: usize,
+    /// The route of the share that the task took last.
+    taken: Option<Arc<Route>>,
     /// What was handled and is to be dropped.
     pub(super) done: Done,
     pub(super) parked: bool,
@@ -76,8 +82,11 @@ impl Work {
         }
     }
 
-    pub(super) fn is_share(&self) -> bool {
-        matches!(self, Self::Share(_))
+    pub(super) fn share(&self) -> Option<&Share> {
+        match self {
+            Self::Share(share) => Some(share),
+            Self::Job { .. } => None,
+        }
     }
 }
 
@@ -85,7 +94,7 @@ impl Work {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Given {
     Queued,
-    /// It is queued, and the lane's task was woken for it.
+    /// It is queued, and the lane's task was woken for it and waits for the calling one.
     Woken,
     /// Nobody runs it any more.
     Over,
@@ -95,13 +104,15 @@ impl SharedLane {
     pub(super) fn open(bus: &Bus, workers: Arc<Semaphore>, runtime: Handle) -> Arc<Self> {
         let lane = Arc::new(Self {
             owner: Arc::downgrade(&bus.0),
+            has_workers: runtime.metrics().num_workers() > 1,
             runtime,
             workers,
             state: Mutex::default(),
             blocked: AtomicBool::new(false),
             work: Notify::new(),
             room: Notify::new(),
-            stripe: bus.0.stripes.take(),
+            stripe: bus.0.stripes.take_for_lane(),
+            hand: Hand::default(),
             task: OnceLock::new(),
         });
         let serving = Serving::new(lane.clone());
@@ -124,6 +135,13 @@ impl SharedLane {
 
     pub(crate) fn shares(&self) -> usize {
         self.state.lock().shares
+    }
+
+    /// The events of those.
+    pub(super) fn events(&self) -> Vec<EventId> {
+        let state = self.state.lock();
+        let waiting = state.queue.iter().filter_map(Work::share).map(|it| it.event.id().clone());
+        self.hand.left().into_iter().chain(waiting).collect()
     }
 
     /// Queues the event for the handlers of this share, whether there is room or not; gives back
@@ -154,7 +172,15 @@ impl SharedLane {
         if wakes {
             self.work.notify_one();
         }
-        if wakes { Given::Woken } else { Given::Queued }
+        if wakes && self.is_behind() { Given::Woken } else { Given::Queued }
+    }
+
+    /// Whether its task, woken from here, has to wait for the calling one: tokio keeps it for the
+    /// same worker, where no other may take it. With one worker it makes no difference.
+    fn is_behind(&self) -> bool {
+        self.has_workers
+            && try_id().is_some()
+            && Handle::try_current().is_ok_and(|here| here.id() == self.runtime.id())
     }
 
     pub(super) fn push_job(&self, state: &mut State, job: Job, bytes: usize, since: Instant) {
@@ -176,18 +202,31 @@ impl SharedLane {
         }
     }
 
+    /// What was taken is done. Said at once, because the task may give way now, and its runtime
+    /// stand still.
+    pub(super) fn settle(&self, seat: &mut Seat) {
+        if seat.shares > 0 {
+            self.state.lock().shares -= std::mem::take(&mut seat.shares);
+            self.hand.take(std::iter::empty());
+            if let Some(bus) = &seat.bus {
+                bus.gate().left();
+            }
+        }
+    }
+
     /// Takes what is next; `false` when there is nothing, `None` when there never will be.
     pub(super) fn take(&self, seat: &mut Seat) -> Option<bool> {
         let mut state = self.state.lock();
-        let finished = std::mem::take(&mut seat.shares);
-        state.shares -= finished;
         if state.over.is_some() {
             return None;
         }
         let left = state.done.add(&mut seat.done);
         let count = state.queue.len().min(BATCH);
         seat.batch.extend(state.queue.drain(..count));
-        seat.shares = seat.batch.iter().filter(|work| work.is_share()).count();
+        let mut routes = seat.batch.iter().rev().filter_map(|work| work.share()?.route.as_ref());
+        let before = routes.next().cloned().and_then(|route| state.taken.replace(route));
+        let shares = seat.batch.iter().filter_map(Work::share);
+        seat.shares = self.hand.take(shares.map(|share| share.event.id()));
         state.bytes -= seat.batch.iter().map(Work::bytes).sum::<usize>();
         if self.is_blocked() && state.is_half_empty() {
             self.blocked.store(false, Ordering::Relaxed);
@@ -198,11 +237,7 @@ impl SharedLane {
         }
         drop(state);
         let_all_go(left);
-        if finished > 0
-            && let Some(bus) = &seat.bus
-        {
-            bus.gate().left();
-        }
+        let_go(before);
         Some(count > 0)
     }
 
@@ -215,11 +250,11 @@ impl SharedLane {
             }
             state.parked = true;
             state.route = 0;
-            (state.bus.take(), state.done.take())
+            (state.bus.take(), state.done.take(), state.taken.take())
         };
         seat.leave();
         // It may be the last of its bus.
-        let_go(left.0);
+        let_go((left.0, left.2));
         let_all_go(left.1);
         self.work.notified().await;
     }
@@ -227,22 +262,36 @@ impl SharedLane {
     /// Ends the lane; gives back the events whose shares are lost.
     pub(crate) fn close(&self) -> HashSet<EventId> {
         let left = self.end(Skip::Stopped);
-        let lost = left.iter().filter_map(|work| match work {
-            Work::Share(share) => Some(share.event.id().clone()),
-            Work::Job { .. } => None,
-        });
+        let lost = left.iter().filter_map(Work::share).map(|share| share.event.id().clone());
         let lost = lost.collect();
-        drop(left);
+        let_all_go(left);
         lost
     }
 
-    /// As [`close`](Self::close), and drops what runs.
+    /// As [`close`](Self::close), and drops what the task has in hand, but for what runs.
     pub(crate) fn abort(&self) -> HashSet<EventId> {
-        let lost = self.close();
+        let mut lost = self.close();
+        lost.extend(self.hand.stop());
         if let Some(task) = self.task.get() {
             task.abort();
         }
         lost
+    }
+
+    /// The runtime has ended: nobody runs these any more.
+    pub(super) fn lose(&self, bus: &Bus, left: &VecDeque<Work>) {
+        let mut route = self.state.lock().taken.take();
+        for share in left.iter().filter_map(Work::share) {
+            if share.route.is_some() {
+                route.clone_from(&share.route);
+            }
+            if let Some(route) = &route {
+                stop(bus, route, &route.shares()[share.number].places);
+            }
+        }
+        let events = left.iter().filter_map(Work::share).map(|share| share.event.id().clone());
+        bus.counters().handled_but_lost(bus.0.shared.lose(events.collect()) as u64);
+        let_go(route);
     }
 
     pub(super) fn end(&self, reason: Skip) -> VecDeque<Work> {
@@ -251,7 +300,7 @@ impl SharedLane {
         // There is no room to wait for any more.
         self.blocked.store(false, Ordering::Relaxed);
         let left = std::mem::take(&mut state.queue);
-        let shares = left.iter().filter(|work| work.is_share()).count();
+        let shares = left.iter().filter_map(Work::share).count();
         state.shares -= shares;
         let (bus, done) = (state.bus.take(), state.done.take());
         drop(state);
@@ -268,5 +317,16 @@ impl SharedLane {
 impl State {
     fn is_half_empty(&self) -> bool {
         self.queue.len() <= SHARED_LANE_EVENTS / 2 && self.bytes <= SHARED_LANE_BYTES / 2
+    }
+}
+
+/// The lane of the handlers at these places has ended with its runtime.
+#[cold]
+pub(super) fn stop(bus: &Bus, route: &Route, places: &[usize]) {
+    for place in places {
+        route[*place].counters.skipped(Skip::Stopped);
+        // It is counted for all handlers of the route.
+        route[*place].counters.passed_over();
+        bus.counters().skipped(Skip::Stopped);
     }
 }

@@ -5,19 +5,23 @@
 //! long is moved to a lane of its own; its events still come through here, so they stay in order.
 
 mod done;
+mod hand;
 mod lane;
 mod room;
 mod seat;
 mod serving;
 mod share_out;
 
+use std::collections::HashSet;
+
+use nexus_events_model::EventId;
+
 pub(crate) use self::done::{Few, let_all_go};
 pub(crate) use self::lane::{Given, SharedLane};
-pub(crate) use self::room::give_way;
 pub(crate) use self::share_out::share_out;
 use crate::bus::Bus;
 use crate::limits::{SHARED_LANE_HANDLERS, SHARED_LANES_MAX};
-use crate::sync::{Arc, AtomicBool, AtomicUsize, Handle, OnceLock, Ordering, Semaphore};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Handle, Mutex, OnceLock, Ordering, Semaphore};
 
 /// The shared lanes of a bus, opened when the first handler needs one.
 #[derive(Default)]
@@ -26,6 +30,8 @@ pub(crate) struct SharedLanes {
     given: AtomicUsize,
     /// Whether some handler has moved to a lane of its own.
     moved: AtomicBool,
+    /// Events lost with the runtime, which may have had several lanes.
+    lost: Mutex<HashSet<EventId>>,
 }
 
 impl SharedLanes {
@@ -56,8 +62,24 @@ impl SharedLanes {
         self.lanes.get().map_or(&[], |lanes| lanes)
     }
 
-    /// Events with shares that wait or run; the same event in two lanes may count once or twice.
+    /// Shares that wait or run: an event in two lanes counts twice.
     pub(crate) fn in_flight(&self) -> usize {
-        self.all().iter().map(|lane| lane.shares()).max().unwrap_or(0)
+        self.all().iter().map(|lane| lane.shares()).sum()
+    }
+
+    /// By how much that is more than there are events.
+    pub(crate) fn surplus(&self) -> usize {
+        if self.all().len() < 2 {
+            return 0;
+        }
+        let shares: Vec<EventId> = self.all().iter().flat_map(|lane| lane.events()).collect();
+        shares.len() - shares.iter().collect::<HashSet<_>>().len()
+    }
+
+    /// Shares were lost with the runtime of their lane; gives back how many events that are which
+    /// nobody has counted as lost.
+    fn lose(&self, events: Vec<EventId>) -> usize {
+        let mut lost = self.lost.lock();
+        events.into_iter().filter(|event| lost.insert(event.clone())).count()
     }
 }

@@ -6,7 +6,7 @@ use super::lane::SharedLane;
 use crate::delivery::Wait;
 use crate::limits::{QUEUE_LINE_EVENTS_MAX, QUEUE_WAIT_MAX, SHARED_LANE_EVENTS};
 use crate::runtime::{Job, Skip};
-use crate::sync::{Instant, try_id, yield_now};
+use crate::sync::Instant;
 use crate::timer::in_time;
 
 impl SharedLane {
@@ -47,13 +47,5 @@ impl SharedLane {
                 return Err(Skip::QueueFull);
             }
         }
-    }
-}
-
-/// Lets a lane run that was just woken. A task woken from another one of the same runtime stays
-/// with that one's thread, where it waits until this one does.
-pub(crate) async fn give_way() {
-    if try_id().is_some() {
-        yield_now().await;
     }
 }

@@ -9,6 +9,7 @@ use super::done::{let_all_go, let_go};
 use super::lane::{BATCH, Work};
 use crate::bus::Bus;
 use crate::context::Context;
+use crate::limits::SLOW_TURN;
 use crate::pass::Timed;
 use crate::route::Route;
 use crate::stripe::{Stripe, ThreadRoute};
@@ -28,6 +29,15 @@ const NAP: Duration = Duration::from_micros(10);
 /// A busy task that gets fewer events than this at a time looks less often: every look takes the
 /// queue from those who publish.
 const FEW: usize = 16;
+
+/// What no turn of a slow batch takes. Looking at the clock for each turn is quicker than that.
+const QUICK_TURN: Duration = Duration::from_micros(1);
+
+/// A batch that takes longer than this is looked at closer at once.
+const LATE: Duration = Duration::from_millis(10);
+
+/// After so many shares it looks how late it is.
+const LATE_EVERY: u64 = 8;
 
 #[derive(Default)]
 pub(super) struct Seat {
@@ -51,6 +61,10 @@ pub(super) struct Seat {
     last: usize,
     busy: bool,
     parked: Option<Instant>,
+    /// When the batch in hand was.
+    begun: Option<Instant>,
+    /// How many handlers of the bus had ended when the routes were looked through.
+    ends: u64,
 }
 
 impl Seat {
@@ -68,11 +82,22 @@ impl Seat {
     /// Which handlers of the next share are timed.
     pub(super) fn timed(&mut self) -> Timed {
         self.count += 1;
+        if !self.slow && self.count.is_multiple_of(LATE_EVERY) {
+            self.slow = self.begun.is_some_and(|begun| begun.elapsed() > LATE);
+        }
         if self.slow { Timed::All } else { Timed::of(self.count) }
+    }
+
+    /// A batch of so many turns is over. A slow one is a reason to look closer at the next.
+    pub(super) fn end(&mut self, turns: u64) {
+        let quick = QUICK_TURN * u32::try_from(turns).unwrap_or(u32::MAX);
+        self.slow = self.begun.is_some_and(|begun| begun.elapsed() > SLOW_TURN + quick);
     }
 
     /// There is work.
     pub(super) fn begin(&mut self) {
+        self.begun = Some(Instant::now());
+        self.forget_routes();
         self.last = self.batch.len();
         if let Some(parked) = self.parked.take() {
             self.busy = parked.elapsed() < NAP;
@@ -106,7 +131,8 @@ impl Seat {
         }
         match self.context.take() {
             Some(mut context) => {
-                self.done.push(context.replace_event(event)?);
+                let before = context.replace_event(event)?;
+                self.is_done_with(before);
                 Some(context)
             }
             None => Some(Context::on_lane(event, self.route.clone()?)),
@@ -123,7 +149,23 @@ impl Seat {
     /// The event of the share before is done too.
     pub(super) fn clear(&mut self) {
         if let Some(context) = self.context.take() {
-            self.done.push(context.into_event());
+            self.is_done_with(context.into_event());
+        }
+    }
+
+    /// Lets go of routes that may have handlers that have ended, but for the one in use.
+    fn forget_routes(&mut self) {
+        let ends = self.bus.as_ref().map_or(0, |bus| bus.0.registry.ends());
+        if std::mem::replace(&mut self.ends, ends) != ends {
+            let_all_go(self.routes.drain(..));
+        }
+    }
+
+    fn is_done_with(&mut self, event: Event) {
+        if event.payload().may_run_code_when_dropped() {
+            let_go(event);
+        } else {
+            self.done.push(event);
         }
     }
 

@@ -1,10 +1,9 @@
 //! The task of a shared lane.
 
-use std::time::Duration;
-
 use nexus_events_model::Event;
 use tokio::task::coop::consume_budget;
 
+use super::done::{let_all_go, let_go};
 use super::lane::{Share, SharedLane, Work};
 use super::seat::Seat;
 use crate::bus::Bus;
@@ -12,27 +11,28 @@ use crate::delivery::Delivery;
 use crate::entry::Entry;
 use crate::here;
 use crate::lane::{Lane, LaneOptions};
-use crate::limits::SLOW_TURN;
 use crate::pass::Pass;
-use crate::runtime::{Job, Skip, contain, handle};
-use crate::sync::{Arc, Instant, Ordering, yield_now};
+use crate::runtime::{Job, Skip, contain, handle, step_back};
+use crate::sync::{Arc, Instant, Ordering};
 
 /// How often a busy task gives way before it looks for work, while little comes at a time.
 const PAUSE: usize = 2;
-
-/// What no turn of a slow batch takes. Looking at the clock for each turn is quicker than that.
-const QUICK_TURN: Duration = Duration::from_micros(1);
 
 pub(super) struct Serving(Arc<SharedLane>);
 
 impl Drop for Serving {
     /// Its runtime has ended, or it was closed.
     fn drop(&mut self) {
-        drop(self.0.end(Skip::Stopped));
+        let left = self.0.end(Skip::Stopped);
+        let bus = self.0.owner.upgrade().map(Bus);
+        if let Some(bus) = &bus {
+            self.0.lose(bus, &left);
+        }
+        let_all_go(left);
         // What it had taken is gone with it, which somebody may wait for.
         self.0.state.lock().shares = 0;
-        if let Some(bus) = self.0.owner.upgrade() {
-            Bus(bus).gate().left();
+        if let Some(bus) = bus {
+            bus.gate().left();
         }
     }
 }
@@ -46,17 +46,15 @@ impl Serving {
         let lane = &*self.0;
         let mut seat = Seat::default();
         while let Some(bus) = lane.next(&mut seat).await {
-            let (started, runs) = (Instant::now(), lane.stripe.counts.runs.get());
+            let runs = lane.stripe.counts.runs.get();
             // What panics outside of a handler, such as the drop of a payload, costs its event.
             while !seat.batch.is_empty() {
                 let run = contain(Box::pin(lane.run(&bus, &mut seat)));
                 run.await.unwrap_or_else(std::mem::forget);
             }
             seat.clear();
-            // A slow batch is a reason to look closer at the next one.
-            let runs = lane.stripe.counts.runs.get() - runs;
-            seat.slow =
-                started.elapsed() > SLOW_TURN + QUICK_TURN * u32::try_from(runs).unwrap_or(0);
+            lane.settle(&mut seat);
+            seat.end(lane.stripe.counts.runs.get() - runs);
             drop(bus);
             consume_budget().await;
         }
@@ -69,7 +67,7 @@ impl SharedLane {
         loop {
             if seat.waits() {
                 for _ in 0..PAUSE {
-                    yield_now().await;
+                    step_back().await;
                 }
             }
             if self.take(seat)? {
@@ -77,7 +75,7 @@ impl SharedLane {
                 return seat.bus.clone();
             }
             if seat.looks_again() {
-                yield_now().await;
+                step_back().await;
             } else {
                 self.park(seat).await;
             }
@@ -92,14 +90,24 @@ impl SharedLane {
                     // Those that follow are the same pass, as far as others are concerned.
                     let _passing = self.stripe.enter_any(bus.gate());
                     let _here = here::on_lane(&self.stripe);
-                    self.run_share(bus, share, seat);
+                    self.run_or_skip(bus, share, seat);
                     while let Some(Work::Share(_)) = seat.batch.front() {
                         if let Some(Work::Share(share)) = seat.batch.pop_front() {
-                            self.run_share(bus, share, seat);
+                            self.run_or_skip(bus, share, seat);
                         }
                     }
                 }
             }
+        }
+    }
+
+    /// Not after a shutdown that was past its deadline.
+    fn run_or_skip(&self, bus: &Bus, share: Share, seat: &mut Seat) {
+        if self.hand.begin() {
+            self.run_share(bus, share, seat);
+            self.hand.end();
+        } else {
+            let_go(share);
         }
     }
 

@@ -2,8 +2,8 @@
 
 use nexus_events_model::Event;
 
-use super::done::{Few, let_all_go};
-use super::lane::Given;
+use super::done::Few;
+use super::lane::{Given, stop};
 use crate::bus::Bus;
 use crate::delivery::Delivery;
 use crate::error::{Error, Result};
@@ -11,7 +11,6 @@ use crate::limits::TIMED_PASSES;
 use crate::pass::Passed;
 use crate::publish::Receipt;
 use crate::route::{Route, Share};
-use crate::runtime::Skip;
 use crate::stripe::ThreadRoute;
 use crate::sync::{Arc, Ordering, StdInstant};
 
@@ -51,8 +50,7 @@ pub(crate) fn share_out(
     if let Some(begun) = begun {
         bus.counters().timed(begun.elapsed());
     }
-    drop(passing);
-    let_all_go(done);
+    drop((passing, done));
     let receipt = Receipt { matched: route.route.len(), rejected: stopped, ..Receipt::new(id) };
     Ok(Passed::Through(receipt, woken))
 }
@@ -67,7 +65,10 @@ fn push(bus: &Bus, event: Event, route: &Arc<Route>, done: &mut Few) -> (bool, u
     {
         Given::Queued => {}
         Given::Woken => woken = true,
-        Given::Over => stopped += stop(bus, route, share),
+        Given::Over => {
+            stop(bus, route, &share.places);
+            stopped += share.places.len();
+        }
     };
     if let Some((last, others)) = shares.split_last() {
         for (number, share) in others.iter().enumerate() {
@@ -77,16 +78,4 @@ fn push(bus: &Bus, event: Event, route: &Arc<Route>, done: &mut Few) -> (bool, u
         push(others.len(), last, event);
     }
     (woken, stopped)
-}
-
-/// The lane of these handlers has ended with its runtime.
-#[cold]
-fn stop(bus: &Bus, route: &Route, share: &Share) -> usize {
-    for place in &share.places {
-        route[*place].counters.skipped(Skip::Stopped);
-        // It is counted for all handlers of the route.
-        route[*place].counters.passed_over();
-        bus.counters().skipped(Skip::Stopped);
-    }
-    share.places.len()
 }

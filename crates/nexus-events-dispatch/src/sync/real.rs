@@ -12,7 +12,7 @@ pub(crate) use scoped_tls::scoped_thread_local;
 pub(crate) use tokio::runtime::{Handle, Id};
 pub(crate) use tokio::sync::futures::Notified;
 pub(crate) use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
-pub(crate) use tokio::task::{AbortHandle, spawn_blocking, try_id, yield_now};
+pub(crate) use tokio::task::{AbortHandle, spawn_blocking, try_id};
 pub(crate) use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 /// A number of the whole program, which no model follows.

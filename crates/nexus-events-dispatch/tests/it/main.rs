@@ -14,6 +14,7 @@ mod hostile;
 mod index;
 mod isolation;
 mod keys;
+mod lane_ends;
 mod lanes;
 mod layers;
 mod oracle;

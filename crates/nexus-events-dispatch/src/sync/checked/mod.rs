@@ -26,7 +26,7 @@ pub(crate) use self::cells::{ArcSwap, Guard, Mutex, OnceLock};
 pub(crate) use self::checker::thread;
 pub(crate) use self::local::{Scoped, scoped_thread_local, thread_local};
 pub(crate) use self::notify::{Notified, Notify};
-pub(crate) use self::tasks::{AbortHandle, Handle, Id, spawn_blocking, try_id, yield_now};
+pub(crate) use self::tasks::{AbortHandle, Handle, Id, spawn_blocking, try_id};
 pub(crate) use self::time::{
     Instant, Instant as StdInstant, sleep, sleep_until, timeout, timeout_at,
 };

@@ -81,10 +81,6 @@ pub(crate) fn try_id() -> Option<Id> {
     None
 }
 
-pub(crate) async fn yield_now() {
-    checker::thread::yield_now();
-}
-
 /// A task, as its handles see it.
 struct Shared<T> {
     state: std::sync::Mutex<State<T>>,

@@ -1,0 +1,75 @@
+//! What the task of a lane has taken, as those see it who end the lane meanwhile.
+
+use nexus_events_model::EventId;
+
+use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
+
+/// The shares of one batch, by event, and how far the task is.
+#[derive(Default)]
+pub(super) struct Hand {
+    events: Mutex<Vec<EventId>>,
+    /// Twice as many as are done, and one more while one runs.
+    progress: AtomicUsize,
+    stopped: AtomicBool,
+}
+
+impl Hand {
+    /// The task has taken these; gives back how many they are.
+    pub(super) fn take<'a>(&self, events: impl Iterator<Item = &'a EventId>) -> usize {
+        let mut hand = self.events.lock();
+        hand.clear();
+        hand.extend(events.cloned());
+        self.progress.store(0, Ordering::SeqCst);
+        hand.len()
+    }
+
+    /// Whether the next share may run. Only the task asks.
+    ///
+    /// It says so before it looks whether it is stopped, and who stops it looks the other way
+    /// round, in one total order: a share that is told to be lost never begins after that.
+    pub(super) fn begin(&self) -> bool {
+        let progress = self.progress.load(Ordering::Relaxed);
+        self.progress.swap(progress + 1, Ordering::SeqCst);
+        !self.stopped.load(Ordering::SeqCst)
+    }
+
+    /// The share that ran is done.
+    pub(super) fn end(&self) {
+        self.progress.store(self.progress.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+
+    /// Lets no further share begin; gives back those that are not done.
+    pub(super) fn stop(&self) -> Vec<EventId> {
+        let hand = self.events.lock();
+        self.stopped.store(true, Ordering::SeqCst);
+        let done = self.progress.load(Ordering::SeqCst) / 2;
+        hand.get(done..).map(<[EventId]>::to_vec).unwrap_or_default()
+    }
+
+    /// Those that are not done.
+    pub(super) fn left(&self) -> Vec<EventId> {
+        let hand = self.events.lock();
+        let done = self.progress.load(Ordering::SeqCst) / 2;
+        hand.get(done..).map(<[EventId]>::to_vec).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_done_when_it_is_stopped_is_left() {
+        let ids = ["a", "b", "c"].map(|id| EventId::new(id).unwrap());
+        let hand = Hand::default();
+        assert_eq!(hand.take(ids.iter()), 3);
+        assert!(hand.begin());
+        hand.end();
+        assert!(hand.begin());
+        assert_eq!(hand.left(), ids[1..]);
+        assert_eq!(hand.stop(), ids[1..]);
+        hand.end();
+        assert!(!hand.begin());
+        assert_eq!(hand.left(), ids[2..]);
+    }
+}
