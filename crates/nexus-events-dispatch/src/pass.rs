@@ -120,9 +120,14 @@ fn pass_by(bus: &Bus, event: Event, route: &ThreadRoute) -> Result<Passed> {
     if bus.gate().is_closed() {
         return Err(Error::closed());
     }
+    let counts = &route.stripe.counts;
+    let begun = counts.published.get().is_multiple_of(TIMED_PASSES).then(StdInstant::now);
     bus.history_ring().push(&event);
-    route.stripe.counts.published.add(1);
-    route.stripe.counts.unmatched.add(1);
+    counts.published.add(1);
+    counts.unmatched.add(1);
+    if let Some(begun) = begun {
+        bus.counters().timed(begun.elapsed());
+    }
     Ok(Passed::Through(Receipt::new(event.id().clone()), false))
 }
 
