@@ -442,7 +442,7 @@ impl BusBuilder {
         self
     }
 
-    /// What tells the time of day. Default: [`SystemClock`].
+    /// What tells the time of day. Default: [`SystemClock`](crate::SystemClock).
     ///
     /// ```
     /// use nexus_events_dispatch::{Bus, ManualClock};
