@@ -12,6 +12,9 @@ use super::lane::BATCH;
 use crate::limits::SHARED_LANE_EVENTS;
 use crate::runtime::contained;
 
+/// A bigger event is dropped by the lane: what waits to be dropped is about 4 MiB at most then.
+pub(super) const RETURNED_BYTES_MAX: usize = 4 * 1024;
+
 /// What one publish drops.
 pub(crate) type Few = [Option<Event>; 2];
 
@@ -40,9 +43,7 @@ impl Done {
         let first = self.0.pop();
         [first, if self.0.len() > BATCH { self.0.pop() } else { None }]
     }
-}
 
-impl Done {
     /// All of it.
     pub(super) fn take(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.0)

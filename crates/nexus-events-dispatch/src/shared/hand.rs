@@ -28,8 +28,9 @@ impl Hand {
     /// It says so before it looks whether it is stopped, and who stops it looks the other way
     /// round, in one total order: a share that is told to be lost never begins after that.
     pub(super) fn begin(&self) -> bool {
-        let progress = self.progress.load(Ordering::Relaxed);
-        self.progress.swap(progress + 1, Ordering::SeqCst);
+        // One that panicked outside of its handlers did not say that it was done.
+        let done = self.progress.load(Ordering::Relaxed).next_multiple_of(2);
+        self.progress.swap(done + 1, Ordering::SeqCst);
         !self.stopped.load(Ordering::SeqCst)
     }
 
@@ -71,5 +72,17 @@ mod tests {
         hand.end();
         assert!(!hand.begin());
         assert_eq!(hand.left(), ids[2..]);
+    }
+
+    #[test]
+    fn a_share_that_never_said_it_is_done_shifts_no_other() {
+        let ids = ["a", "b"].map(|id| EventId::new(id).unwrap());
+        let hand = Hand::default();
+        hand.take(ids.iter());
+        assert!(hand.begin());
+        assert!(hand.begin());
+        assert_eq!(hand.left(), ids[1..]);
+        hand.end();
+        assert!(hand.left().is_empty());
     }
 }

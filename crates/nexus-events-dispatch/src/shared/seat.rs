@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nexus_events_model::Event;
 
-use super::done::{let_all_go, let_go};
+use super::done::{RETURNED_BYTES_MAX, let_all_go, let_go};
 use super::lane::{BATCH, Work};
 use crate::bus::Bus;
 use crate::context::Context;
@@ -162,7 +162,7 @@ impl Seat {
     }
 
     fn is_done_with(&mut self, event: Event) {
-        if event.payload().may_run_code_when_dropped() {
+        if event.payload().may_run_code_when_dropped() || event.size() > RETURNED_BYTES_MAX {
             let_go(event);
         } else {
             self.done.push(event);
