@@ -13,7 +13,8 @@ use uuid::Uuid;
 use crate::allowance::Allowance;
 use crate::close_code::CloseReason;
 use crate::heartbeat::{Beat, Heartbeat};
-use crate::limits::LINGER;
+use crate::limits::{BATCH_MESSAGES_MAX, LINGER};
+use crate::pause::Pause;
 use crate::protocol::{self, Request, Subscribe};
 use crate::queue::{ClientQueue, Frame};
 use crate::session::Session;
@@ -54,6 +55,7 @@ struct Connection<S> {
     /// Until reading fails: where it stopped, the next frame cannot be found.
     readable: bool,
     heartbeat: Heartbeat,
+    pause: Pause,
     inbound: Allowance,
     errors: Allowance,
 }
@@ -67,6 +69,7 @@ impl<S: Socket> Connection<S> {
         client.queue.reply(welcome);
         Self {
             heartbeat: Heartbeat::new(options.ping, options.pong, client.uuid.as_u64_pair().1),
+            pause: Pause::new(options.write_pause),
             inbound: Allowance::new(options.inbound_burst, options.inbound_per_second, second),
             errors: Allowance::new(options.errors_per_minute, options.errors_per_minute, minute),
             readable: true,
@@ -89,14 +92,14 @@ impl<S: Socket> Connection<S> {
     /// Writes one batch, then hears at most one message.
     async fn turn(&mut self, batch: &mut Vec<Frame>) -> Result<(), CloseReason> {
         let client = self.session.client.clone();
-        let (written, ending) = client.queue.take(batch);
-        self.session.shared.counters.delivered(written);
-        if let Some(reason) = ending {
+        if let Some(reason) = client.queue.take(batch) {
             return Err(reason);
         }
-        let wrote = !batch.is_empty();
-        if wrote {
+        let count = batch.len();
+        if count > 0 {
             self.write(batch).await?;
+            self.session.shared.counters.delivered(client.queue.written());
+            self.pause.wrote();
         } else {
             // What an idle client holds is what counts when there are ten thousand.
             *batch = Vec::new();
@@ -104,8 +107,8 @@ impl<S: Socket> Connection<S> {
         tokio::select! {
             biased;
             message = self.socket.next(), if client.queue.has_reply_room() => self.hear(message),
-            () = std::future::ready(()), if wrote => Ok(()),
-            () = client.queue.changed() => Ok(()),
+            () = std::future::ready(()), if count == BATCH_MESSAGES_MAX => Ok(()),
+            () = self.pause.next_write(&client.queue, count == 0) => Ok(()),
             beat = self.heartbeat.beat() => self.beat(beat).await,
         }
     }

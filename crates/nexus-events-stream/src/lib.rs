@@ -44,7 +44,9 @@
 //! # Cost
 //!
 //! An event is encoded when the first subscription wants it, once for all; an event nobody wants
-//! costs one look into an index. What waits is written in one go and flushed once.
+//! costs one look into an index. What waits is written in one go and flushed once; a client that was
+//! written to less than a millisecond ago ([`StreamOptions::write_pause`]) gets what comes meanwhile
+//! together.
 //!
 //! # Shutdown
 //!
@@ -59,6 +61,7 @@ mod error;
 mod heartbeat;
 mod options;
 mod origin;
+mod pause;
 mod protocol;
 mod queue;
 mod route;

@@ -53,6 +53,12 @@ pub const PONG_DEFAULT: Duration = Duration::from_secs(10);
 /// How long a client may take to read what was written, and to answer a close.
 pub const WRITE_STALL_DEFAULT: Duration = Duration::from_secs(10);
 
+/// Least time between two writes to a client.
+pub const WRITE_PAUSE_DEFAULT: Duration = Duration::from_millis(1);
+
+/// Longest least time between two writes to a client.
+pub const WRITE_PAUSE_MAX: Duration = Duration::from_secs(1);
+
 /// How far a ping may be off, so that clients that came together are not pinged together.
 pub const PING_JITTER_PERCENT: u32 = 10;
 

@@ -71,6 +71,8 @@ pub(crate) struct ClientQueue {
     bytes_max: usize,
     /// There is something to write, or the end has come.
     ready: Notify,
+    /// So much waits that it should be written without a pause, or the end has come.
+    pressing: Notify,
     /// The end has come and what is being written does not matter any more.
     cut: Notify,
 }
@@ -92,6 +94,7 @@ impl ClientQueue {
             messages_max,
             bytes_max,
             ready: Notify::new(),
+            pressing: Notify::new(),
             cut: Notify::new(),
         }
     }
@@ -116,11 +119,15 @@ impl ClientQueue {
             state.ending = Some(CloseReason::SlowClient);
             drop(state);
             self.cut.notify_one();
-            self.ready.notify_one();
+            self.announce_end();
             return Pushed::Full;
         }
         state.load = Load { messages: load.messages + 1, bytes: load.bytes + bytes };
+        let pressing = self.presses(state.load) && !self.presses(load);
         self.put(state, frame);
+        if pressing {
+            self.pressing.notify_one();
+        }
         Pushed::Queued { bytes }
     }
 
@@ -140,6 +147,16 @@ impl ClientQueue {
         }
     }
 
+    /// Whether a quarter of the room is taken.
+    fn presses(&self, load: Load) -> bool {
+        load.messages > self.messages_max / 4 || load.bytes > self.bytes_max / 4
+    }
+
+    fn announce_end(&self) {
+        self.ready.notify_one();
+        self.pressing.notify_one();
+    }
+
     /// Whether another message of the client may be read and answered.
     pub(crate) fn has_reply_room(&self) -> bool {
         self.state.lock().reply_bytes < REPLY_BYTES_MAX
@@ -148,17 +165,15 @@ impl ClientQueue {
     /// Lets what waits be written, and then ends the connection.
     pub(crate) fn finish(&self) {
         self.state.lock().ending.get_or_insert(CloseReason::GoingAway);
-        self.ready.notify_one();
+        self.announce_end();
     }
 
-    /// Moves the next messages into an empty batch, which says that the batch before is written;
-    /// gives back how much that was, and why the connection ends if it does now.
-    pub(crate) fn take(&self, batch: &mut Vec<Frame>) -> (Load, Option<CloseReason>) {
+    /// Moves the next messages into an empty batch; why the connection ends, if it does now.
+    pub(crate) fn take(&self, batch: &mut Vec<Frame>) -> Option<CloseReason> {
         let mut state = self.state.lock();
-        let written = state.settle();
         match state.ending {
-            Some(CloseReason::SlowClient) => return (written, state.ending),
-            Some(_) if state.frames.is_empty() => return (written, state.ending),
+            Some(CloseReason::SlowClient) => return state.ending,
+            Some(_) if state.frames.is_empty() => return state.ending,
             _ => {}
         }
         let count = state.frames.len().min(BATCH_MESSAGES_MAX);
@@ -175,7 +190,16 @@ impl ClientQueue {
         if state.frames.is_empty() && state.frames.capacity() > BATCH_MESSAGES_MAX {
             state.frames = VecDeque::new();
         }
-        (written, None)
+        None
+    }
+
+    /// What was taken is written; gives back how much that was.
+    pub(crate) fn written(&self) -> Load {
+        let mut state = self.state.lock();
+        let written = std::mem::take(&mut state.taken);
+        state.load.messages -= written.messages;
+        state.load.bytes -= written.bytes;
+        written
     }
 
     /// Drops everything; gives back how much that was.
@@ -194,18 +218,15 @@ impl ClientQueue {
         self.ready.notified().await;
     }
 
+    /// Waits until so much waits that it should be written without a pause, or the connection is
+    /// to end.
+    pub(crate) async fn pressing(&self) {
+        self.pressing.notified().await;
+    }
+
     /// Waits until what is being written does not matter any more.
     pub(crate) async fn cut(&self) {
         self.cut.notified().await;
-    }
-}
-
-impl State {
-    fn settle(&mut self) -> Load {
-        let written = std::mem::take(&mut self.taken);
-        self.load.messages -= written.messages;
-        self.load.bytes -= written.bytes;
-        written
     }
 }
 
@@ -225,7 +246,7 @@ mod tests {
             assert_eq!([queue.push(text(10)), queue.push(text(10))], [TEN, TEN]);
             assert_eq!(queue.push(text(10)), Pushed::Full);
             assert_eq!(queue.push(text(10)), Pushed::Ended);
-            assert_eq!(queue.take(&mut Vec::new()).1, Some(CloseReason::SlowClient));
+            assert_eq!(queue.take(&mut Vec::new()), Some(CloseReason::SlowClient));
             assert_eq!(queue.clear(), Load { messages: 2, bytes: 20 });
         }
     }
@@ -235,7 +256,7 @@ mod tests {
         let queue = ClientQueue::new(2, 1_000);
         queue.push(text(10));
         let mut batch = Vec::new();
-        assert_eq!(queue.take(&mut batch), (Load::default(), None));
+        assert_eq!(queue.take(&mut batch), None);
         assert_eq!([queue.push(text(10)), queue.push(text(10))], [TEN, Pushed::Full]);
     }
 
@@ -247,7 +268,7 @@ mod tests {
             let mut batch = Vec::new();
             queue.take(&mut batch);
             assert_eq!(batch.len(), 1);
-            assert_eq!(queue.take(&mut Vec::new()).0, Load { messages: 1, bytes: 10 });
+            assert_eq!(queue.written(), Load { messages: 1, bytes: 10 });
         }
     }
 
@@ -269,7 +290,7 @@ mod tests {
         queue.take(&mut batch);
         assert_eq!(batch.iter().map(Frame::bytes).collect::<Vec<_>>(), [10, REPLY_BYTES_MAX]);
         assert!(queue.has_reply_room());
-        assert_eq!(queue.take(&mut Vec::new()).0, Load { messages: 1, bytes: 10 });
+        assert_eq!(queue.written(), Load { messages: 1, bytes: 10 });
     }
 
     #[test]
@@ -292,8 +313,8 @@ mod tests {
         queue.finish();
         assert_eq!(queue.push(text(10)), Pushed::Ended);
         let mut batch = Vec::new();
-        assert_eq!(queue.take(&mut batch).1, None);
+        assert_eq!(queue.take(&mut batch), None);
         assert_eq!(batch.len(), 1);
-        assert_eq!(queue.take(&mut Vec::new()).1, Some(CloseReason::GoingAway));
+        assert_eq!(queue.take(&mut Vec::new()), Some(CloseReason::GoingAway));
     }
 }

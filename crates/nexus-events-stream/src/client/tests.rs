@@ -158,7 +158,8 @@ async fn a_write_that_stalls_ends_the_connection() {
 
 #[tokio::test(start_paused = true)]
 async fn a_full_queue_ends_the_connection_at_once_although_a_write_is_stalled() {
-    let rig = Rig::start(StreamOptions::new().queue(10, 1 << 20)).await;
+    let options = StreamOptions::new().queue(10, 1 << 20).write_pause(Duration::ZERO);
+    let rig = Rig::start(options).await;
     *rig.blocked.lock() = true;
     let start = Instant::now();
     rig.publish();
@@ -171,6 +172,77 @@ async fn a_full_queue_ends_the_connection_at_once_although_a_write_is_stalled() 
     let stats = rig.streamer.stats();
     assert_eq!((stats.dropped["slow_client"], stats.disconnected["slow_client"]), (11, 1));
     assert_eq!((stats.queued_messages, stats.total_subscriptions), (0, 0));
+}
+
+/// A client that was not written to for a while, and the length of its pause.
+async fn rested(options: StreamOptions) -> (Rig, Duration) {
+    let pause = Duration::from_millis(40);
+    let rig = Rig::start(options.write_pause(pause)).await;
+    tokio::time::sleep(2 * pause).await;
+    (rig, pause)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_event_after_a_pause_is_written_at_once_and_the_next_ones_together() {
+    let (mut rig, pause) = rested(StreamOptions::new()).await;
+    for _ in 0..3 {
+        let start = Instant::now();
+        rig.publish();
+        rig.text().await;
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        for writes in 1..4 {
+            (0..3).for_each(|_| rig.publish());
+            for _ in 0..3 {
+                rig.text().await;
+                assert_eq!(start.elapsed(), writes * pause);
+            }
+        }
+        tokio::time::sleep(2 * pause).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_pause_nothing_waits() {
+    let mut rig = Rig::start(StreamOptions::new().write_pause(Duration::ZERO)).await;
+    let start = Instant::now();
+    for _ in 0..10 {
+        rig.publish();
+        rig.text().await;
+    }
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_a_quarter_of_the_queue_does_not_wait() {
+    for options in
+        [StreamOptions::new().queue(40, 1 << 20), StreamOptions::new().queue(4096, 12_000)]
+    {
+        let (mut rig, pause) = rested(options).await;
+        let start = Instant::now();
+        for _ in 0..100 {
+            (0..12).for_each(|_| rig.publish());
+            for _ in 0..12 {
+                rig.text().await;
+            }
+        }
+        assert!(start.elapsed() < pause, "{:?}", start.elapsed());
+        assert_eq!(rig.streamer.stats().connected_clients, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_does_not_wait() {
+    let (mut rig, _) = rested(StreamOptions::new()).await;
+    rig.publish();
+    rig.text().await;
+    let start = Instant::now();
+    for _ in 0..3 {
+        rig.publish();
+        rig.say(r#"{"type":"get_stats"}"#);
+        assert!(rig.text().await.contains("a.b"));
+        assert!(rig.text().await.contains(r#""active_streams":1"#));
+    }
+    assert_eq!(start.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]

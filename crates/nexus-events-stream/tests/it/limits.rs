@@ -177,9 +177,12 @@ async fn d11_limits_show_in_the_statistics() {
     ] {
         assert_eq!(limits[name], value, "{name}");
     }
-    for (name, value) in
-        [("ping_seconds", 25.0), ("pong_seconds", 10.0), ("write_stall_seconds", 10.0)]
-    {
+    for (name, value) in [
+        ("ping_seconds", 25.0),
+        ("pong_seconds", 10.0),
+        ("write_stall_seconds", 10.0),
+        ("write_pause_seconds", 0.001),
+    ] {
         assert_eq!(limits[name], value, "{name}");
     }
     let mut client = Client::connect(&server).await;
