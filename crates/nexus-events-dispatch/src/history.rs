@@ -36,10 +36,14 @@ impl History {
         }
     }
 
+    #[inline]
     pub(crate) fn push(&self, event: &Event) {
-        if self.events_max == 0 {
-            return;
+        if self.events_max > 0 {
+            self.keep(event);
         }
+    }
+
+    fn keep(&self, event: &Event) {
         let mut next = Some(event.clone());
         while let Some(event) = next.take() {
             if let Err(event) = self.inbox.push(event) {

@@ -70,10 +70,7 @@ pub(crate) fn pass(bus: &Bus, event: Event, stamped: Option<i64>) -> Result<Pass
         context: &context,
         on_stack,
         counts: &on_stack.route.stripe.counts,
-        apart: Vec::new(),
-        ended: 0,
-        stopped: 0,
-        slow: Vec::new(),
+        aside: None,
         woken: false,
         done: Few::default(),
         timed: Timed::None,
@@ -136,6 +133,17 @@ pub(crate) struct Pass<'a> {
     context: &'a Context,
     on_stack: &'a OnStack,
     counts: &'a PassCounts,
+    /// `None` as long as every handler runs, once and quickly.
+    aside: Option<Box<Aside>>,
+    /// Whether a shared lane was woken.
+    woken: bool,
+    /// What lanes are done with, dropped at the end.
+    done: Few,
+    timed: Timed,
+}
+
+/// What handlers did other than run.
+struct Aside {
     /// Places of handlers that are counted apart: they did not run, or try again.
     apart: Vec<usize>,
     /// How many of those were unsubscribed.
@@ -144,14 +152,21 @@ pub(crate) struct Pass<'a> {
     stopped: usize,
     /// Places of handlers that took long, where that was looked at.
     slow: Vec<usize>,
-    /// Whether a shared lane was woken.
-    woken: bool,
-    /// What lanes are done with, dropped at the end.
-    done: Few,
-    timed: Timed,
 }
 
+static NOTHING: Aside = Aside { apart: Vec::new(), ended: 0, stopped: 0, slow: Vec::new() };
+
 impl Pass<'_> {
+    fn aside(&self) -> &Aside {
+        self.aside.as_deref().unwrap_or(&NOTHING)
+    }
+
+    #[cold]
+    fn note(&mut self) -> &mut Aside {
+        let nothing = || Box::new(Aside { apart: Vec::new(), slow: Vec::new(), ..NOTHING });
+        self.aside.get_or_insert_with(nothing)
+    }
+
     fn route(&self) -> &Route {
         &self.on_stack.route.route
     }
@@ -178,7 +193,7 @@ impl Pass<'_> {
     fn run_waves<const TIMED: bool>(&mut self) -> usize {
         let mut at = 0;
         while let Some(end) = self.route().wave_end(at) {
-            if end == self.route().len() {
+            if end == self.route().len() && !self.route().shares().is_empty() {
                 self.hand_out();
             }
             self.run_wave::<TIMED>(at..end);
@@ -195,7 +210,7 @@ impl Pass<'_> {
     fn hand_out(&mut self) {
         let OnStack { event, route, .. } = self.on_stack;
         let shares = route.route.shares();
-        let bytes = if shares.is_empty() { 0 } else { event.size() };
+        let bytes = event.size();
         for (number, share) in shares.iter().enumerate() {
             let (event, route, done) = (event.clone(), &route.route, &mut self.done);
             match share.lane.push_share(self.bus, event, bytes, route, number, done) {
@@ -215,23 +230,11 @@ impl Pass<'_> {
         timed: Timed,
     ) -> Vec<usize> {
         let Some(on_stack) = context.stack() else { return Vec::new() };
-        let (apart, slow) = (Vec::new(), Vec::new());
-        let mut pass = Pass {
-            bus,
-            context,
-            on_stack,
-            counts,
-            apart,
-            ended: 0,
-            stopped: 0,
-            slow,
-            woken: false,
-            done: Few::default(),
-            timed,
-        };
+        let (woken, done) = (false, Few::default());
+        let mut pass = Pass { bus, context, on_stack, counts, aside: None, woken, done, timed };
         context.within(|| pass.run_places(places));
         pass.finish_share(places);
-        pass.slow
+        pass.aside.map_or_else(Vec::new, |aside| aside.slow)
     }
 
     fn run_places(&mut self, places: &[usize]) {
@@ -263,9 +266,10 @@ impl Pass<'_> {
     }
 
     fn finish_share(&self, places: &[usize]) {
-        let ran = places.len() - self.apart.len();
+        let apart = &self.aside().apart;
+        let ran = places.len() - apart.len();
         self.counts.runs.add(ran as u64);
-        self.apart.iter().for_each(|place| self.route()[*place].counters.passed_over());
+        apart.iter().for_each(|place| self.route()[*place].counters.passed_over());
         if let Some(delivery) = self.on_stack.delivery() {
             delivery.take_over(self.route().len(), ran > 0);
             self.bus.hand_over(delivery.clone());
@@ -322,7 +326,7 @@ impl Pass<'_> {
 
     #[cold]
     fn slow(&mut self, place: usize, entry: &Entry, took: Duration) {
-        self.slow.push(place);
+        self.note().slow.push(place);
         entry.was_slow();
         let holds_up = self.on_stack.is_on_lane() && took > SLOW_HANDLER;
         if holds_up && entry.counters.was_slow(Instant::now()) {
@@ -333,18 +337,19 @@ impl Pass<'_> {
     /// The lane of this handler has ended with its runtime.
     #[cold]
     fn stop(&mut self, place: usize) {
-        self.apart.push(place);
-        self.stopped += 1;
+        let aside = self.note();
+        aside.apart.push(place);
+        aside.stopped += 1;
         self.route()[place].counters.skipped(Skip::Stopped);
         self.bus.counters().skipped(Skip::Stopped);
     }
 
     #[cold]
     fn miss(&mut self, place: usize, reason: Skip) {
-        self.apart.push(place);
+        self.note().apart.push(place);
         self.route()[place].counters.skipped(reason);
         if reason == Skip::Unsubscribed {
-            self.ended += 1;
+            self.note().ended += 1;
             self.counts.unsubscribed.add(1);
         }
     }
@@ -354,7 +359,7 @@ impl Pass<'_> {
         let retries = error.take_retries();
         let status = error.outcome();
         if let Some(retries) = retries {
-            self.apart.push(place);
+            self.note().apart.push(place);
             let (delivery, entry) = (self.context.delivery(), &self.route()[place]);
             let turn = Turn::begin(delivery, entry);
             let ended = turn.end(Ok(Err(error.with_retries(retries))));
@@ -372,11 +377,12 @@ impl Pass<'_> {
         self.counts.failed.add(1);
     }
 
-    fn finish(self, bus: &Bus, end: usize, stamped: Option<i64>) -> Passed {
+    fn finish(&self, bus: &Bus, end: usize, stamped: Option<i64>) -> Passed {
+        let Aside { apart, ended, stopped, .. } = self.aside();
         let handlers = self.route().len();
         let shared = self.route().shared();
         if let Some(delivery) = self.on_stack.delivery() {
-            let counts_here = |place: &usize| !self.apart.contains(place);
+            let counts_here = |place: &usize| !apart.contains(place);
             let ran: Vec<usize> = (0..end).filter(counts_here).collect();
             let inline = ran.iter().filter(|place| !self.route()[**place].is_queued()).count();
             let last = stamped.unwrap_or_else(|| bus.0.clock.moment().unix_micros);
@@ -385,25 +391,25 @@ impl Pass<'_> {
             delivery.take_over(end, !ran.is_empty());
             return Passed::Left(delivery.clone());
         }
-        let ran = handlers - self.apart.len();
+        let ran = handlers - apart.len();
         let counts = self.counts;
         if ran > 0 {
             // Those of shared lanes are counted where they run.
             counts.runs.add((ran - shared.min(ran)) as u64);
             // First, so that nobody sees a run that was none.
-            self.apart.iter().for_each(|place| self.route()[*place].counters.passed_over());
+            apart.iter().for_each(|place| self.route()[*place].counters.passed_over());
             self.on_stack.route.passes.add(1);
             let last = stamped.unwrap_or_else(|| bus.0.clock.moment().unix_micros);
             self.on_stack.route.last.store(last, Ordering::Relaxed);
             counts.handled.add(1);
-        } else if self.ended + self.stopped == 0 {
+        } else if ended + stopped == 0 {
             counts.filtered.add(1);
         } else {
             counts.skipped.add(1);
         }
-        let filtered = self.apart.len() - self.ended - self.stopped;
+        let filtered = apart.len() - ended - stopped;
         let id = self.on_stack.event.id().clone();
-        let (matched, rejected) = (handlers - filtered, self.stopped);
+        let (matched, rejected) = (handlers - filtered, *stopped);
         let receipt = Receipt { matched, rejected, ..Receipt::new(id) };
         Passed::Through(receipt, self.woken)
     }

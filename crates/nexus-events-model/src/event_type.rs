@@ -254,8 +254,9 @@ impl Default for EventType {
 }
 
 impl PartialEq for EventType {
+    #[inline]
     fn eq(&self, other: &Self) -> bool {
-        self.hash == other.hash && self.name == other.name
+        self.hash == other.hash && (self.name.is_same(&other.name) || self.name == other.name)
     }
 }
 

@@ -67,6 +67,17 @@ impl Text {
         }
     }
 
+    /// Whether both are the same literal or the same shared text, which is told without reading
+    /// it.
+    #[inline]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Repr::Static(a), Repr::Static(b)) => std::ptr::eq(*a, *b),
+            (Repr::Shared(a), Repr::Shared(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+
     /// Enough to compare and to measure.
     #[inline]
     pub(crate) fn as_bytes(&self) -> &[u8] {

@@ -26,8 +26,7 @@ const LOOKS: usize = 16;
 /// its work is done.
 const NAP: Duration = Duration::from_micros(10);
 
-/// A busy task that gets fewer events than this at a time looks less often: every look takes the
-/// queue from those who publish.
+/// A busy task that gets fewer events than this at a time looks less often.
 const FEW: usize = 16;
 
 /// What no turn of a slow batch takes. Looking at the clock for each turn is quicker than that.

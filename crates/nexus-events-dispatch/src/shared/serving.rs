@@ -1,5 +1,7 @@
 //! The task of a shared lane.
 
+use std::time::Duration;
+
 use nexus_events_model::Event;
 use tokio::task::coop::consume_budget;
 
@@ -13,10 +15,12 @@ use crate::here;
 use crate::lane::{Lane, LaneOptions};
 use crate::pass::Pass;
 use crate::runtime::{Job, Skip, contain, handle, step_back};
-use crate::sync::{Arc, Instant, Ordering};
+use crate::sync::{Arc, Instant, Ordering, StdInstant};
 
-/// How often a busy task gives way before it looks for work, while little comes at a time.
-const PAUSE: usize = 2;
+/// How long, and how often, a busy task gives way before it looks for work, while little comes at
+/// a time: every look takes the queue from those who publish.
+const PAUSE: Duration = Duration::from_micros(2);
+const PAUSES: usize = 16;
 
 pub(super) struct Serving(Arc<SharedLane>);
 
@@ -66,9 +70,7 @@ impl SharedLane {
     async fn next(&self, seat: &mut Seat) -> Option<Bus> {
         loop {
             if seat.waits() {
-                for _ in 0..PAUSE {
-                    step_back().await;
-                }
+                pause().await;
             }
             if self.take(seat)? {
                 seat.begin();
@@ -162,6 +164,17 @@ impl SharedLane {
                 lane.leave(entry);
             }
             bus.0.stripes.forget();
+        }
+    }
+}
+
+/// Lets some work gather. Where other tasks take their time, once is long enough.
+async fn pause() {
+    let begun = StdInstant::now();
+    for _ in 0..PAUSES {
+        step_back().await;
+        if begun.elapsed() > PAUSE {
+            return;
         }
     }
 }
