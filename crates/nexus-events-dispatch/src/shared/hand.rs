@@ -2,7 +2,7 @@
 
 use nexus_events_model::EventId;
 
-use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
+use crate::sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering};
 
 /// The shares of one batch, by event, and how far the task is.
 #[derive(Default)]
@@ -13,14 +13,25 @@ pub(super) struct Hand {
     stopped: AtomicBool,
 }
 
-impl Hand {
+/// A hand that nobody looks into meanwhile.
+pub(super) struct Taking<'a> {
+    events: MutexGuard<'a, Vec<EventId>>,
+    progress: &'a AtomicUsize,
+}
+
+impl Taking<'_> {
     /// The task has taken these; gives back how many they are.
-    pub(super) fn take<'a>(&self, events: impl Iterator<Item = &'a EventId>) -> usize {
-        let mut hand = self.events.lock();
-        hand.clear();
-        hand.extend(events.cloned());
+    pub(super) fn take<'a>(mut self, events: impl Iterator<Item = &'a EventId>) -> usize {
+        self.events.clear();
+        self.events.extend(events.cloned());
         self.progress.store(0, Ordering::SeqCst);
-        hand.len()
+        self.events.len()
+    }
+}
+
+impl Hand {
+    pub(super) fn lock(&self) -> Taking<'_> {
+        Taking { events: self.events.lock(), progress: &self.progress }
     }
 
     /// Whether the next share may run. Only the task asks.
@@ -63,7 +74,7 @@ mod tests {
     fn what_is_not_done_when_it_is_stopped_is_left() {
         let ids = ["a", "b", "c"].map(|id| EventId::new(id).unwrap());
         let hand = Hand::default();
-        assert_eq!(hand.take(ids.iter()), 3);
+        assert_eq!(hand.lock().take(ids.iter()), 3);
         assert!(hand.begin());
         hand.end();
         assert!(hand.begin());
@@ -78,7 +89,7 @@ mod tests {
     fn a_share_that_never_said_it_is_done_shifts_no_other() {
         let ids = ["a", "b"].map(|id| EventId::new(id).unwrap());
         let hand = Hand::default();
-        hand.take(ids.iter());
+        hand.lock().take(ids.iter());
         assert!(hand.begin());
         assert!(hand.begin());
         assert_eq!(hand.left(), ids[1..]);

@@ -71,7 +71,7 @@ pub(super) struct Share {
     pub(super) route: Option<Arc<Route>>,
     /// Which of the route's shares.
     pub(super) number: usize,
-    bytes: usize,
+    pub(super) bytes: usize,
 }
 
 impl Work {
@@ -207,7 +207,7 @@ impl SharedLane {
     pub(super) fn settle(&self, seat: &mut Seat) {
         if seat.shares > 0 {
             self.state.lock().shares -= std::mem::take(&mut seat.shares);
-            self.hand.take(std::iter::empty());
+            self.hand.lock().take(std::iter::empty());
             if let Some(bus) = &seat.bus {
                 bus.gate().left();
             }
@@ -221,24 +221,25 @@ impl SharedLane {
             return None;
         }
         let left = state.done.add(&mut seat.done);
-        let count = state.queue.len().min(BATCH);
-        seat.batch.extend(state.queue.drain(..count));
-        let mut routes = seat.batch.iter().rev().filter_map(|work| work.share()?.route.as_ref());
-        let before = routes.next().cloned().and_then(|route| state.taken.replace(route));
-        let shares = seat.batch.iter().filter_map(Work::share);
-        seat.shares = self.hand.take(shares.map(|share| share.event.id()));
-        state.bytes -= seat.batch.iter().map(Work::bytes).sum::<usize>();
+        state.take(&mut seat.batch);
+        if seat.bus.is_none() {
+            seat.bus.clone_from(&state.bus);
+        }
         if self.is_blocked() && state.is_half_empty() {
             self.blocked.store(false, Ordering::Relaxed);
             self.room.notify_waiters();
         }
-        if seat.bus.is_none() {
-            seat.bus.clone_from(&state.bus);
-        }
+        // Whoever looks for these finds them here or there, but does not hold up publishers.
+        let hand = self.hand.lock();
         drop(state);
+        let shares = seat.batch.iter().filter_map(Work::share);
+        seat.shares = hand.take(shares.map(|share| share.event.id()));
+        let mut routes = seat.batch.iter().rev().filter_map(|work| work.share()?.route.as_ref());
+        let before =
+            routes.next().cloned().and_then(|route| self.state.lock().taken.replace(route));
         let_all_go(left);
         let_go(before);
-        Some(count > 0)
+        Some(!seat.batch.is_empty())
     }
 
     /// Waits for work, holding nothing; not when some has come meanwhile.
@@ -315,6 +316,17 @@ impl SharedLane {
 }
 
 impl State {
+    /// Moves what is next into an empty batch.
+    fn take(&mut self, batch: &mut VecDeque<Work>) {
+        if self.queue.len() <= BATCH {
+            std::mem::swap(&mut self.queue, batch);
+            self.bytes = 0;
+        } else {
+            batch.extend(self.queue.drain(..BATCH));
+            self.bytes -= batch.iter().map(Work::bytes).sum::<usize>();
+        }
+    }
+
     fn is_half_empty(&self) -> bool {
         self.queue.len() <= SHARED_LANE_EVENTS / 2 && self.bytes <= SHARED_LANE_BYTES / 2
     }

@@ -51,8 +51,9 @@ pub(super) struct Seat {
     pub(super) slow: bool,
     /// The route of the share before.
     route: Option<Arc<ThreadRoute>>,
-    /// The context of the share before, if its event needs it no more.
+    /// The context of the share before, if its event needs it no more, and that event's size.
     context: Option<Context>,
+    bytes: usize,
     routes: Vec<Arc<ThreadRoute>>,
     /// Shares so far.
     count: u64,
@@ -121,6 +122,7 @@ impl Seat {
         bus: &Bus,
         stripe: &Arc<Stripe>,
         event: Event,
+        bytes: usize,
         route: Option<Arc<Route>>,
     ) -> Option<Context> {
         if let Some(route) = route {
@@ -128,14 +130,16 @@ impl Seat {
             let known = self.remember(bus, stripe, route);
             let_go(self.route.replace(known));
         }
-        match self.context.take() {
+        let context = match self.context.take() {
             Some(mut context) => {
                 let before = context.replace_event(event)?;
                 self.is_done_with(before);
-                Some(context)
+                context
             }
-            None => Some(Context::on_lane(event, self.route.clone()?)),
-        }
+            None => Context::on_lane(event, self.route.clone()?),
+        };
+        self.bytes = bytes;
+        Some(context)
     }
 
     /// The share is done. A context that became a delivery is of no further use.
@@ -161,7 +165,9 @@ impl Seat {
     }
 
     fn is_done_with(&mut self, event: Event) {
-        if event.payload().may_run_code_when_dropped() || event.size() > RETURNED_BYTES_MAX {
+        // It may have been converted, and so have grown, since it was published.
+        let bytes = self.bytes.max(event.payload().size());
+        if event.payload().may_run_code_when_dropped() || bytes > RETURNED_BYTES_MAX {
             let_go(event);
         } else {
             self.done.push(event);

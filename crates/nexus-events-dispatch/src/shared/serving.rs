@@ -114,8 +114,9 @@ impl SharedLane {
     }
 
     fn run_share(&self, bus: &Bus, share: Share, seat: &mut Seat) {
-        let Share { event, route, number, .. } = share;
-        let Some(context) = seat.context(bus, &self.stripe, event, route) else { return };
+        let Share { event, route, number, bytes } = share;
+        let context = seat.context(bus, &self.stripe, event, bytes, route);
+        let Some(context) = context else { return };
         let Some(on_stack) = context.stack() else { return };
         let route = &on_stack.route.route;
         let places = &*route.shares()[number].places;

@@ -7,7 +7,7 @@ pub(crate) use std::{thread, thread_local};
 
 pub(crate) use arc_swap::{ArcSwap, Guard};
 pub(crate) use crossbeam_queue::ArrayQueue;
-pub(crate) use parking_lot::Mutex;
+pub(crate) use parking_lot::{Mutex, MutexGuard};
 pub(crate) use scoped_tls::scoped_thread_local;
 pub(crate) use tokio::runtime::{Handle, Id};
 pub(crate) use tokio::sync::futures::Notified;

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::PoisonError;
 
 use super::checker::sync as checker;
+pub(crate) use super::checker::sync::MutexGuard;
 use super::{Arc, AtomicBool, AtomicUsize, Ordering};
 
 /// As parking_lot's: a panic does not poison it.
@@ -16,11 +17,11 @@ impl<T> Mutex<T> {
         Self(checker::Mutex::new(value))
     }
 
-    pub(crate) fn lock(&self) -> checker::MutexGuard<'_, T> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn try_lock(&self) -> Option<checker::MutexGuard<'_, T>> {
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         self.0.try_lock().ok()
     }
 

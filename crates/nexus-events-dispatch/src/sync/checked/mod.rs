@@ -22,7 +22,7 @@ pub(crate) use crossbeam_queue::ArrayQueue;
 pub(crate) use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 pub(crate) use self::atomics::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
-pub(crate) use self::cells::{ArcSwap, Guard, Mutex, OnceLock};
+pub(crate) use self::cells::{ArcSwap, Guard, Mutex, MutexGuard, OnceLock};
 pub(crate) use self::checker::thread;
 pub(crate) use self::local::{Scoped, scoped_thread_local, thread_local};
 pub(crate) use self::notify::{Notified, Notify};
