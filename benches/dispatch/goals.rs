@@ -20,24 +20,28 @@ const AHEAD: [f64; 3] = [1.0; 3];
 /// Compared with one handler that runs.
 const NOTHING: &str = "ours, nothing matches";
 
-const INLINE: [Line; 8] = [
+const INLINE: [Line; 10] = [
     ("ours", "bare loop, our event", [1.6; 3]),
     ("ours", "bare loop, lean event", [1.6; 3]),
+    ("ours", "bevy_ecs observers, our event", [0.6; 3]),
     ("ours", "bevy_ecs observers", [0.6; 3]),
     ("ours", "agent-event-bus", [0.25; 3]),
+    ("ours", "jaeb, our event", AHEAD),
     ("ours", "jaeb", AHEAD),
     ("ours, history on", "bare loop, our event", [3.0; 3]),
     ("ours, history on", "bare loop, lean event", [3.0; 3]),
     (NOTHING, "ours", [0.8; 3]),
 ];
 
-const QUEUED: [Line; 12] = [
+const QUEUED: [Line; 14] = [
+    ("ours", "tokio broadcast, our event", [0.5, 0.4, 0.25]),
     ("ours", "tokio broadcast", [0.5, 0.4, 0.25]),
     ("ours", "tokio mpsc", AHEAD),
     ("ours", "tokio mpsc, recv_many", AHEAD),
     ("ours", "async-broadcast", AHEAD),
     ("ours", "flume", AHEAD),
     ("ours", "kanal", AHEAD),
+    ("ours", "disruptor, our event", [1.5; 3]),
     ("ours", "disruptor", [1.5; 3]),
     ("ours", "kameo pubsub", [0.1; 3]),
     ("ours", "kameo pubsub actor", [0.1; 3]),

@@ -11,6 +11,7 @@
 
 mod allocations;
 mod args;
+mod carried;
 mod cell;
 mod event;
 mod goals;

@@ -5,22 +5,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
-use nexus_events_dispatch::Bus;
 use nexus_events_model::Event;
 
-use crate::event::{Given, Lean, handle_lean, handle_ours, stamped};
+use crate::carried::{Carried, LeanEvent, OurEvent};
+use crate::event::Lean;
 use crate::inline::{Inline, Peer};
 use crate::source::Source;
 
 type Handlers<E> = Vec<Box<dyn Fn(&E) + Send + Sync>>;
-
-/// Which event, and what is done with it.
-trait Make: Send + Sync + 'static {
-    type Event;
-    fn new() -> Self;
-    fn make(&self, given: Given) -> Self::Event;
-    fn handle(event: &Self::Event);
-}
 
 /// How the handlers are kept and called.
 trait Keep<E>: Send + Sync + 'static {
@@ -33,7 +25,7 @@ struct Loop<M, K> {
     keep: K,
 }
 
-impl<M: Make, K: Keep<M::Event>> Inline for Loop<M, K> {
+impl<M: Carried, K: Keep<M::Event>> Inline for Loop<M, K> {
     fn publish(&self, source: Source, _: usize) {
         for given in source {
             let event = self.make.make(given);
@@ -58,47 +50,11 @@ pub(crate) fn peers() -> Vec<Peer> {
     peers
 }
 
-fn peer<M: Make, K: Keep<M::Event>>(name: &'static str) -> Peer {
+fn peer<M: Carried, K: Keep<M::Event>>(name: &'static str) -> Peer {
     Peer {
         name,
         start: |handlers| Box::new(Loop { make: M::new(), keep: K::new(handlers, M::handle) }),
         runs: |handlers| handlers,
-    }
-}
-
-struct OurEvent(Bus);
-
-impl Make for OurEvent {
-    type Event = Event;
-
-    fn new() -> Self {
-        Self(Bus::new())
-    }
-
-    fn make(&self, given: Given) -> Event {
-        stamped(&self.0, given)
-    }
-
-    fn handle(event: &Event) {
-        handle_ours(event);
-    }
-}
-
-struct LeanEvent;
-
-impl Make for LeanEvent {
-    type Event = Lean;
-
-    fn new() -> Self {
-        Self
-    }
-
-    fn make(&self, given: Given) -> Lean {
-        Lean::new(given)
-    }
-
-    fn handle(event: &Lean) {
-        handle_lean(event);
     }
 }
 

@@ -2,51 +2,58 @@
 //! not read, so the producer looks at the backlog every 64 events and yields while there might be
 //! no room for the next 64 of every producer. A receiver that lost an event ends the run.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{self, Sender};
 use tokio::task::yield_now;
 
-use crate::event::Lean;
+use crate::carried::{Carried, LeanEvent, OurEvent};
 use crate::queued::{Peer, Producer, QUEUE, Queued};
 use crate::source::Source;
 
 const BURST: usize = 64;
 
-pub(crate) const PEER: Peer = Peer {
-    name: "tokio broadcast",
-    start: |setup| {
-        Box::pin(async move {
-            let (sender, _) = broadcast::channel::<Arc<Lean>>(QUEUE);
-            for sink in setup.sinks {
-                let mut receiver = sender.subscribe();
-                tokio::spawn(async move {
-                    loop {
-                        match receiver.recv().await {
-                            Ok(event) => sink.lean(&event),
-                            Err(broadcast::error::RecvError::Closed) => return,
-                            Err(broadcast::error::RecvError::Lagged(lost)) => {
-                                panic!("{lost} events lost");
+pub(crate) const PEER: Peer = peer::<LeanEvent>("tokio broadcast");
+pub(crate) const WITH_OURS: Peer = peer::<OurEvent>("tokio broadcast, our event");
+
+const fn peer<C: Carried>(name: &'static str) -> Peer {
+    Peer {
+        name,
+        start: |setup| {
+            Box::pin(async move {
+                let (sender, _) = broadcast::channel::<C::Shared>(QUEUE);
+                for sink in setup.sinks {
+                    let mut receiver = sender.subscribe();
+                    tokio::spawn(async move {
+                        loop {
+                            match receiver.recv().await {
+                                Ok(event) => C::report(&sink, event.borrow()),
+                                Err(RecvError::Closed) => return,
+                                Err(RecvError::Lagged(lost)) => panic!("{lost} events lost"),
                             }
                         }
-                    }
-                });
-            }
-            Box::new(Broadcast { sender, room: QUEUE - setup.producers * BURST }) as Box<dyn Queued>
-        })
-    },
-    one_thread: true,
-};
+                    });
+                }
+                let (make, room) = (Arc::new(C::new()), QUEUE - setup.producers * BURST);
+                Box::new(Broadcast { sender, make, room }) as Box<dyn Queued>
+            })
+        },
+        one_thread: true,
+    }
+}
 
-struct Broadcast {
-    sender: Sender<Arc<Lean>>,
+struct Broadcast<C: Carried> {
+    sender: Sender<C::Shared>,
+    make: Arc<C>,
     /// The largest backlog with which a producer may go on.
     room: usize,
 }
 
-impl Queued for Broadcast {
+impl<C: Carried> Queued for Broadcast<C> {
     fn producer(&mut self, source: Source) -> Producer {
-        let (sender, room) = (self.sender.clone(), self.room);
+        let (sender, make, room) = (self.sender.clone(), self.make.clone(), self.room);
         Producer::Task(Box::pin(async move {
             for (sent, given) in source.enumerate() {
                 if sent % BURST == 0 {
@@ -54,7 +61,7 @@ impl Queued for Broadcast {
                         yield_now().await;
                     }
                 }
-                assert!(sender.send(Arc::new(Lean::new(given))).is_ok(), "receivers have ended");
+                assert!(sender.send(make.make(given).into()).is_ok(), "receivers have ended");
             }
         }))
     }

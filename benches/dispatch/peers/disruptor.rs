@@ -5,62 +5,74 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use disruptor::{BusySpin, MultiProducer, Producer as _, SingleConsumerBarrier, SingleProducer};
 
-use crate::event::Lean;
+use crate::carried::{Carried, LeanEvent, OurEvent};
 use crate::queued::{Peer, Producer, QUEUE, Queued};
 use crate::sink::Sink;
 use crate::source::Source;
 
-pub(crate) const PEER: Peer = Peer {
-    name: "disruptor",
-    start: |setup| {
-        Box::pin(async move {
-            let handle = handler(setup.sinks);
-            if setup.producers == 1 {
-                let builder = disruptor::build_single_producer(QUEUE, || None, BusySpin);
-                let single = builder.handle_events_with(handle).build();
-                Box::new(Single(Arc::new(Mutex::new(single)))) as Box<dyn Queued>
-            } else {
-                let builder = disruptor::build_multi_producer(QUEUE, || None, BusySpin);
-                Box::new(Multi(builder.handle_events_with(handle).build()))
-            }
-        })
-    },
-    one_thread: false,
-};
+pub(crate) const PEER: Peer = peer::<LeanEvent>("disruptor");
+pub(crate) const WITH_OURS: Peer = peer::<OurEvent>("disruptor, our event");
 
-type Slot = Option<Lean>;
+const fn peer<C: Carried>(name: &'static str) -> Peer {
+    Peer {
+        name,
+        start: |setup| {
+            Box::pin(async move {
+                let (handle, make) = (handler::<C>(setup.sinks), Arc::new(C::new()));
+                if setup.producers == 1 {
+                    let builder = disruptor::build_single_producer(QUEUE, || None, BusySpin);
+                    let ring = builder.handle_events_with(handle).build();
+                    let ring = Arc::new(Mutex::new(ring));
+                    Box::new(Single { ring, make }) as Box<dyn Queued>
+                } else {
+                    let builder = disruptor::build_multi_producer(QUEUE, || None, BusySpin);
+                    Box::new(Multi { ring: builder.handle_events_with(handle).build(), make })
+                }
+            })
+        },
+        one_thread: false,
+    }
+}
 
-fn handler(sinks: Vec<Sink>) -> impl FnMut(&Slot, i64, bool) + Send + 'static {
+type Slot<C> = Option<<C as Carried>::Event>;
+
+fn handler<C: Carried>(sinks: Vec<Sink>) -> impl FnMut(&Slot<C>, i64, bool) + Send + 'static {
     move |slot, _, _| {
         if let Some(event) = slot {
-            sinks.iter().for_each(|sink| sink.lean(event));
+            sinks.iter().for_each(|sink| C::report(sink, event));
         }
     }
 }
 
 /// The mutex is taken once per run.
-struct Single(Arc<Mutex<SingleProducer<Slot, SingleConsumerBarrier>>>);
+struct Single<C: Carried> {
+    ring: Arc<Mutex<SingleProducer<Slot<C>, SingleConsumerBarrier>>>,
+    make: Arc<C>,
+}
 
-impl Queued for Single {
+impl<C: Carried> Queued for Single<C> {
     fn producer(&mut self, source: Source) -> Producer {
-        let ring = self.0.clone();
+        let (ring, make) = (self.ring.clone(), self.make.clone());
         Producer::Thread(Box::new(move || {
             let mut ring = ring.lock().unwrap_or_else(PoisonError::into_inner);
             for given in source {
-                ring.publish(|slot| *slot = Some(Lean::new(given)));
+                ring.publish(|slot| *slot = Some(make.make(given)));
             }
         }))
     }
 }
 
-struct Multi(MultiProducer<Slot, SingleConsumerBarrier>);
+struct Multi<C: Carried> {
+    ring: MultiProducer<Slot<C>, SingleConsumerBarrier>,
+    make: Arc<C>,
+}
 
-impl Queued for Multi {
+impl<C: Carried> Queued for Multi<C> {
     fn producer(&mut self, source: Source) -> Producer {
-        let mut ring = self.0.clone();
+        let (mut ring, make) = (self.ring.clone(), self.make.clone());
         Producer::Thread(Box::new(move || {
             for given in source {
-                ring.publish(|slot| *slot = Some(Lean::new(given)));
+                ring.publish(|slot| *slot = Some(make.make(given)));
             }
         }))
     }

@@ -3,43 +3,49 @@
 use jaeb::{EventBus, HandlerResult};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::event::{Lean, handle_lean};
+use crate::carried::{Carried, LeanEvent, OurEvent};
 use crate::inline::{Inline, Peer};
 use crate::source::Source;
 
-pub(crate) const PEER: Peer = Peer {
-    name: "jaeb",
-    start: |handlers| {
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        let runtime = runtime.expect("a runtime");
-        let bus = runtime.block_on(async {
-            let bus = EventBus::builder().build().await.expect("valid settings");
-            for _ in 0..handlers {
-                let subscribed = bus.subscribe::<Lean, _, _>(handle).await;
-                drop(subscribed.expect("a valid subscription"));
-            }
-            bus
-        });
-        Box::new(Jaeb { bus, runtime })
-    },
-    runs: |handlers| handlers,
-};
+pub(crate) const PEER: Peer = peer::<LeanEvent>("jaeb");
+pub(crate) const WITH_OURS: Peer = peer::<OurEvent>("jaeb, our event");
 
-struct Jaeb {
-    bus: EventBus,
-    runtime: Runtime,
+const fn peer<C: Carried<Event: Clone>>(name: &'static str) -> Peer {
+    Peer {
+        name,
+        start: |handlers| {
+            let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+            let runtime = runtime.expect("a runtime");
+            let bus = runtime.block_on(async {
+                let bus = EventBus::builder().build().await.expect("valid settings");
+                for _ in 0..handlers {
+                    let subscribed = bus.subscribe::<C::Event, _, _>(handle::<C>).await;
+                    drop(subscribed.expect("a valid subscription"));
+                }
+                bus
+            });
+            Box::new(Jaeb { bus, runtime, make: C::new() })
+        },
+        runs: |handlers| handlers,
+    }
 }
 
-fn handle(event: &Lean, _: &EventBus) -> HandlerResult {
-    handle_lean(event);
+struct Jaeb<C> {
+    bus: EventBus,
+    runtime: Runtime,
+    make: C,
+}
+
+fn handle<C: Carried>(event: &C::Event, _: &EventBus) -> HandlerResult {
+    C::handle(event);
     Ok(())
 }
 
-impl Inline for Jaeb {
+impl<C: Carried<Event: Clone>> Inline for Jaeb<C> {
     fn publish(&self, source: Source, _: usize) {
         self.runtime.block_on(async {
             for given in source {
-                self.bus.publish(Lean::new(given)).await.expect("an open bus");
+                self.bus.publish(self.make.make(given)).await.expect("an open bus");
             }
         });
     }

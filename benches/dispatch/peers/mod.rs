@@ -22,7 +22,8 @@ use crate::{inline, queued};
 pub(crate) fn inline() -> Vec<inline::Peer> {
     let mut peers = ours::inline();
     peers.extend(bare::peers());
-    peers.extend([bevy::PEER, agent_event_bus::PEER, jaeb::PEER]);
+    peers.extend([bevy::PEER, bevy::WITH_OURS, agent_event_bus::PEER]);
+    peers.extend([jaeb::PEER, jaeb::WITH_OURS]);
     peers
 }
 
@@ -32,12 +33,14 @@ pub(crate) fn queued() -> Vec<queued::Peer> {
         ours::QUEUED,
         ours::QUEUED_ASYNC,
         broadcast::PEER,
+        broadcast::WITH_OURS,
         mpsc::PEER,
         mpsc::RECV_MANY,
         async_broadcast::PEER,
         flume::PEER,
         kanal::PEER,
         disruptor::PEER,
+        disruptor::WITH_OURS,
         kameo::PEER,
         kameo::ACTOR,
         tokio_events::PEER,
