@@ -17,7 +17,9 @@ use crate::here;
 use crate::history::History;
 use crate::lane::Lane;
 use crate::layer::{Layer, Layers, NewSubscription};
-use crate::limits::{HISTORY_BYTES_DEFAULT, HISTORY_EVENTS_DEFAULT, WORKERS_DEFAULT};
+use crate::limits::{
+    HISTORY_BYTES_DEFAULT, HISTORY_EVENTS_DEFAULT, STUCK_AFTER_DEFAULT, WORKERS_DEFAULT,
+};
 use crate::registry::Registry;
 use crate::route::Route;
 use crate::runtime::has_ended;
@@ -28,6 +30,7 @@ use crate::stripe::Stripes;
 use crate::subscription::{Subscription, SubscriptionOptions};
 use crate::sync::{Arc, Handle, OnceLock, Ordering, Semaphore, StaticU64, sleep};
 use crate::waits::Waits;
+use crate::watch::Watch;
 
 /// An event goes in; every matching handler runs, in priority order. Clones are the same bus.
 ///
@@ -63,6 +66,7 @@ pub(crate) struct Inner {
     history_bytes_max: usize,
     follow_ups: Arc<FollowUps>,
     pub(crate) waits: Waits,
+    watch: Arc<Watch>,
     pub(crate) clock: BusClock,
     workers: Arc<Semaphore>,
     max_workers: usize,
@@ -76,6 +80,7 @@ static BUSES: StaticU64 = StaticU64::new(0);
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.watch.end();
         self.registry.close().iter().for_each(|entry| entry.end());
         self.stripes.forget();
         self.shared.all().iter().for_each(|lane| drop(lane.close()));
@@ -107,6 +112,7 @@ impl Bus {
             history_bytes_max: builder.history_bytes,
             follow_ups: Arc::default(),
             waits: Waits::default(),
+            watch: Watch::new(builder.stuck_after),
             clock: builder.clock,
             workers: Arc::new(Semaphore::new(builder.max_workers)),
             max_workers: builder.max_workers,
@@ -246,6 +252,8 @@ impl Bus {
             history_max: self.0.history_max,
             history_bytes_max: self.0.history_bytes_max,
             max_workers: self.0.max_workers,
+            stuck_threads: self.0.watch.stuck(),
+            stuck_after: self.0.watch.stuck_after(),
         }
     }
 
@@ -325,6 +333,10 @@ impl Bus {
         &self.0.gate
     }
 
+    pub(crate) fn watch(&self) -> &Arc<Watch> {
+        &self.0.watch
+    }
+
     /// How many blocking handlers may run at the same time.
     pub(crate) fn workers(&self) -> Arc<Semaphore> {
         self.0.workers.clone()
@@ -396,6 +408,7 @@ impl fmt::Debug for Bus {
 #[must_use = "a builder does nothing until it is built"]
 pub struct BusBuilder {
     max_workers: usize,
+    stuck_after: Duration,
     history: usize,
     history_bytes: usize,
     clock: BusClock,
@@ -407,6 +420,7 @@ impl Default for BusBuilder {
     fn default() -> Self {
         Self {
             max_workers: WORKERS_DEFAULT,
+            stuck_after: STUCK_AFTER_DEFAULT,
             history: HISTORY_EVENTS_DEFAULT,
             history_bytes: HISTORY_BYTES_DEFAULT,
             clock: BusClock::default(),
@@ -420,6 +434,23 @@ impl BusBuilder {
     /// How many blocking handlers may run at the same time, at least 1. Default: 10.
     pub fn max_workers(mut self, workers: usize) -> Self {
         self.max_workers = workers;
+        self
+    }
+
+    /// How long a handler may hold up its thread, more than 0: its own code, not what it awaits.
+    /// Then it is given up: its event counts as timed out, others go on elsewhere, and its later
+    /// events are dropped until it returns. Looked at once a second, or as often as this is, so it
+    /// may take a little longer. Default: 30 s.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use nexus_events_dispatch::Bus;
+    /// let bus = Bus::builder().stuck_after(Duration::from_secs(300)).build()?;
+    /// assert_eq!(bus.stats().stuck_after, Duration::from_secs(300));
+    /// # Ok::<(), nexus_events_dispatch::Error>(())
+    /// ```
+    pub fn stuck_after(mut self, after: Duration) -> Self {
+        self.stuck_after = after;
         self
     }
 
@@ -496,11 +527,16 @@ impl BusBuilder {
     /// The bus.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidOption`] for no worker or more than tokio's semaphore can count.
+    /// [`ErrorKind::InvalidOption`] for no worker or more than tokio's semaphore can count, and
+    /// for handlers that may take no time.
     pub fn build(self) -> Result<Bus> {
         if !(1..=Semaphore::MAX_PERMITS).contains(&self.max_workers) {
             let message =
                 format!("max_workers is 1 to {}, not {}", Semaphore::MAX_PERMITS, self.max_workers);
+            return Err(Error::new(ErrorKind::InvalidOption, message));
+        }
+        if self.stuck_after.is_zero() {
+            let message = "stuck_after is more than 0; 30 s unless set";
             return Err(Error::new(ErrorKind::InvalidOption, message));
         }
         Ok(Bus::with(self))

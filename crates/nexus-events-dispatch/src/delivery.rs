@@ -5,6 +5,8 @@
 //! its next event, two events that meet the same handlers stay in order. How it is driven stands
 //! in `driving.rs`; here is what it is and what becomes of it.
 
+use std::time::Duration;
+
 use nexus_events_model::{Event, HandlerOutcome, Metadata, OutcomeStatus, PublishReport, Text};
 
 use crate::bus::Bus;
@@ -300,6 +302,23 @@ impl Delivery {
         self.leave()
     }
 
+    /// A handler elsewhere has run for so long and is not waited for. `true` as for
+    /// [`done`](Self::done).
+    pub(crate) fn timed_out(&self, place: usize, entry: &Entry, ran: Duration) -> bool {
+        let outcome = HandlerOutcome::new(
+            entry.name.clone(),
+            entry.id,
+            OutcomeStatus::TimedOut,
+            self.bus.now() - ran,
+        );
+        let outcome = outcome.error(stuck_text(ran)).duration(ran);
+        self.count(entry, &outcome);
+        entry.counters.was_stuck();
+        trace::done(&self.event, entry, &outcome);
+        self.keep(place, || outcome);
+        self.leave()
+    }
+
     /// The handler at this place is done, or tries again beside lower waves.
     pub(crate) fn end(
         self: &Arc<Self>,
@@ -484,6 +503,10 @@ impl Nested {
             }
         }
     }
+}
+
+fn stuck_text(ran: Duration) -> Text {
+    format!("it has not returned for {} s and is not waited for", ran.as_secs()).into()
 }
 
 impl Drop for Delivery {

@@ -69,6 +69,17 @@ pub const SLOW_HANDLER: Duration = Duration::from_millis(100);
 /// How often one slow handler is warned about at most.
 pub const SLOW_HANDLER_WARNING_EVERY: Duration = Duration::from_secs(60);
 
+/// A call that holds up its thread for longer than this is warned about while it still runs.
+pub const OVERDUE_AFTER: Duration = Duration::from_secs(1);
+
+/// A call that holds up its thread for longer than this is given up unless the builder says
+/// otherwise: its thread is left to it, and others go on elsewhere.
+pub const STUCK_AFTER_DEFAULT: Duration = Duration::from_secs(30);
+
+/// Threads of one bus that are left to calls that do not return. Beyond those, a call that does not
+/// return holds up whatever waits for its thread.
+pub const STUCK_THREADS_MAX: usize = 8;
+
 /// Handlers that have series of their own in [`BusStats::to_prometheus`]; those of the others are
 /// summed up.
 ///

@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::handler::HandlerError;
 use crate::here;
 use crate::limits::{SLOW_HANDLER, SLOW_TURN, TIMED_HANDLERS, TIMED_PASSES};
+use crate::mark::Mark;
 use crate::publish::Receipt;
 use crate::route::{Route, Way};
 use crate::runtime::{Skip, Turn};
@@ -70,6 +71,7 @@ pub(crate) fn pass(bus: &Bus, event: Event, stamped: Option<i64>) -> Result<Pass
         context: &context,
         on_stack,
         counts: &on_stack.route.stripe.counts,
+        mark: &on_stack.route.stripe.mark,
         aside: None,
         woken: false,
         done: Few::default(),
@@ -133,6 +135,8 @@ pub(crate) struct Pass<'a> {
     context: &'a Context,
     on_stack: &'a OnStack,
     counts: &'a PassCounts,
+    /// Where the task is, on a lane.
+    mark: &'a Mark,
     /// `None` as long as every handler runs, once and quickly.
     aside: Option<Box<Aside>>,
     /// Whether a shared lane was woken.
@@ -230,34 +234,49 @@ impl Pass<'_> {
         timed: Timed,
     ) -> Vec<usize> {
         let Some(on_stack) = context.stack() else { return Vec::new() };
-        let (woken, done) = (false, Few::default());
-        let mut pass = Pass { bus, context, on_stack, counts, aside: None, woken, done, timed };
-        context.within(|| pass.run_places(places));
-        pass.finish_share(places);
+        let (mark, woken, done) = (&on_stack.route.stripe.mark, false, Few::default());
+        let mut pass =
+            Pass { bus, context, on_stack, counts, mark, aside: None, woken, done, timed };
+        let begun = context.within(|| pass.run_places(places));
+        let goes_on = pass.mark.leave();
+        // A call that was given up is counted already.
+        pass.finish_share(begun - usize::from(!goes_on));
         pass.aside.map_or_else(Vec::new, |aside| aside.slow)
     }
 
-    fn run_places(&mut self, places: &[usize]) {
+    /// Runs these handlers, unless one takes so long that somebody else does; gives back how many
+    /// it has called, or was about to.
+    fn run_places(&mut self, places: &[usize]) -> usize {
         let mut at = 0;
         while at < places.len() {
             let run = AssertUnwindSafe(|| {
                 while let Some(place) = places.get(at) {
                     at += 1;
-                    match self.timed {
-                        Timed::None => self.run_handler::<false>(*place, false),
-                        _ => self.run_handler::<true>(*place, false),
+                    let goes_on = match self.timed {
+                        Timed::None => self.run_handler::<false, true>(*place, false),
+                        _ => self.run_handler::<true, true>(*place, false),
+                    };
+                    if !goes_on {
+                        return false;
                     }
                 }
+                true
             });
-            if let Err(panic) = catch_unwind(run) {
-                self.panicked(panic);
+            match catch_unwind(run) {
+                Ok(true) => {}
+                Ok(false) => return at - 1,
+                Err(panic) => self.panicked(panic),
             }
         }
+        at
     }
 
     /// The handler that ran last panicked.
     #[cold]
     fn panicked(&self, panic: Box<dyn Any + Send>) {
+        if self.is_given_up() {
+            return std::mem::forget(panic);
+        }
         let entry = &self.route()[self.context.place()];
         trace::panicked(&self.on_stack.event, entry, &*panic);
         // Dropping it might panic again.
@@ -265,9 +284,14 @@ impl Pass<'_> {
         self.count_failure(entry, OutcomeStatus::Panicked);
     }
 
-    fn finish_share(&self, places: &[usize]) {
+    /// Whether the handler that ran last was not waited for.
+    fn is_given_up(&self) -> bool {
+        self.on_stack.is_on_lane() && self.mark.is_replaced()
+    }
+
+    fn finish_share(&self, begun: usize) {
         let apart = &self.aside().apart;
-        let ran = places.len() - apart.len();
+        let ran = begun - apart.len();
         self.counts.runs.add(ran as u64);
         apart.iter().for_each(|place| self.route()[*place].counters.passed_over());
         if let Some(delivery) = self.on_stack.delivery() {
@@ -291,22 +315,38 @@ impl Pass<'_> {
         let (filtered, shared) = (route.is_filtered(), !route.shares().is_empty());
         for place in places {
             if !(shared && route[place].is_queued()) {
-                self.run_handler::<TIMED>(place, filtered);
+                self.run_handler::<TIMED, false>(place, filtered);
             }
         }
     }
 
+    /// `false` when a lane's task is to stop before this handler.
     #[inline]
-    fn run_handler<const TIMED: bool>(&mut self, place: usize, filtered: bool) {
+    fn run_handler<const TIMED: bool, const LANE: bool>(
+        &mut self,
+        place: usize,
+        filtered: bool,
+    ) -> bool {
         let event = &self.on_stack.event;
         let route = &self.on_stack.route.route;
         self.context.set_place(place);
-        if filtered && !route[place].accepts(event) {
-            return self.miss(place, Skip::Filtered);
+        if LANE {
+            self.mark.is_at(place);
         }
-        // One number for all handlers, so that theirs need not be read.
-        if self.bus.0.registry.ends() != route.ends && route[place].has_ended() {
-            return self.miss(place, Skip::Unsubscribed);
+        if filtered && !route[place].accepts(event) {
+            self.miss(place, Skip::Filtered);
+            return true;
+        }
+        // One number for all handlers, so that theirs need not be read. It changes too when a lane
+        // gets another task.
+        if self.bus.0.registry.ends() != route.ends {
+            if LANE && !self.mark.goes_on() {
+                return false;
+            }
+            if route[place].has_ended() {
+                self.miss(place, Skip::Unsubscribed);
+                return true;
+            }
         }
         let timed = TIMED && self.timed.means(place, route.len());
         let started = timed.then(StdInstant::now);
@@ -322,6 +362,7 @@ impl Pass<'_> {
                 entry.was_quick();
             }
         }
+        true
     }
 
     #[cold]
@@ -356,6 +397,9 @@ impl Pass<'_> {
 
     #[cold]
     fn fail(&mut self, place: usize, mut error: HandlerError) {
+        if self.is_given_up() {
+            return;
+        }
         let retries = error.take_retries();
         let status = error.outcome();
         if let Some(retries) = retries {

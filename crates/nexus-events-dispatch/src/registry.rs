@@ -71,6 +71,11 @@ impl Registry {
     /// Lets no further run of this handler begin.
     pub(crate) fn end(&self, entry: &Entry) {
         entry.end();
+        self.changes();
+    }
+
+    /// Has those who run handlers look before the next one.
+    pub(crate) fn changes(&self) {
         self.ends.fetch_add(1, Ordering::SeqCst);
     }
 

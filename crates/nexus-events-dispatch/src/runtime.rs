@@ -13,6 +13,7 @@ use tracing::{Instrument, Span};
 
 use crate::context::Context;
 use crate::delivery::Delivery;
+use crate::desk::{Call, Desk};
 use crate::entry::Entry;
 use crate::handler::{BoxFuture, Called, HandlerResult, LastAttempt, Mode};
 use crate::lane::Held;
@@ -44,17 +45,6 @@ impl Job {
     }
 }
 
-/// A job that a handler works on, lost when it is dropped half way.
-struct InHand(Option<Job>);
-
-impl Drop for InHand {
-    fn drop(&mut self) {
-        if let Some(job) = self.0.take() {
-            job.lose();
-        }
-    }
-}
-
 /// Whether a runtime has ended.
 pub(crate) fn has_ended(runtime: &Handle) -> bool {
     // Such a one drops what it is given on the spot.
@@ -63,6 +53,9 @@ pub(crate) fn has_ended(runtime: &Handle) -> bool {
     probe.abort();
     has_ended
 }
+
+/// It does not return from an earlier event.
+pub(crate) const STUCK: Skip = Skip::Dropped(Reason::Stuck);
 
 /// Why a handler did not get to run.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -104,33 +97,37 @@ impl Skip {
     }
 }
 
-/// Handles an event from a queue.
+/// Handles an event from a queue; `false` when it took so long that somebody else saw to the
+/// event.
 pub(crate) async fn handle(
+    desk: &Arc<Desk>,
     entry: &Arc<Entry>,
     job: Job,
     held: Option<Held>,
     since: Instant,
     workers: &Arc<Semaphore>,
-) {
-    let mut in_hand = InHand(Some(job));
+) -> bool {
+    let mut context = Context::of_member(entry, &job);
+    let in_hand = desk.lay(Call { entry: entry.clone(), job, held, worker: None });
     // Waiting for a worker is not running yet, so an unsubscribe need not wait for it.
-    let worker = match entry.mode {
-        Mode::Blocking => Some(Worker::occupy(workers.clone()).await),
-        _ => None,
-    };
-    let ended = match (entry.begin(), &in_hand.0) {
-        (Some(_run), Some(job)) => Some(match worker {
-            Some(worker) => run_blocking(entry, job, since, worker).await,
-            None => run_queued(entry, job, since).await,
+    if entry.mode == Mode::Blocking {
+        let worker = Worker::occupy(workers.clone()).await;
+        in_hand.occupy(&worker);
+        context.worker = Some(worker);
+    }
+    let ended = match entry.begin() {
+        Some(_run) => Some(match context.worker.clone() {
+            Some(worker) => run_blocking(desk, entry, context, since, worker).await,
+            None => run_queued(desk, entry, context, since).await,
         }),
-        _ => None,
+        None => None,
     };
-    let Some(job) = in_hand.0.take() else { return };
-    if let Some(ended) = ended {
+    let Some(Call { job, held, .. }) = in_hand.take() else { return false };
+    if let Some(Some(ended)) = ended {
         if job.delivery.done(job.place, entry, ended, held) {
             job.delivery.drive_on();
         }
-        return;
+        return true;
     }
     // Another consumer of the group may take it.
     let left = match held {
@@ -140,6 +137,7 @@ pub(crate) async fn handle(
     if let Some(job) = left {
         job.give_up(Skip::Unsubscribed);
     }
+    true
 }
 
 /// A handler's turn that has begun: when, and whose.
@@ -157,8 +155,8 @@ impl<'a> Turn<'a> {
     }
 
     /// The same for an event that was queued then.
-    fn of_queued(job: &Job, entry: &'a Entry, since: Instant) -> Self {
-        let turn = Self::begin(&job.delivery, entry);
+    fn of_queued(delivery: &Delivery, entry: &'a Entry, since: Instant) -> Self {
+        let turn = Self::begin(delivery, entry);
         entry.counters.waited(turn.clock.saturating_duration_since(since));
         turn
     }
@@ -308,32 +306,45 @@ pub(crate) fn run_inline(delivery: &Arc<Delivery>, place: usize) -> Ended {
     turn.end(result)
 }
 
-async fn run_queued(entry: &Arc<Entry>, job: &Job, since: Instant) -> Ended {
-    let turn = Turn::of_queued(job, entry, since);
-    let context = Context::of_member(entry, job);
-    let result = match turn.span.in_scope(|| call(&context)) {
-        Ok(Called::Ready(result)) => return turn.end(Ok(result)).synchronous(entry),
+/// `None` when somebody else sees to the event.
+async fn run_queued(
+    desk: &Desk,
+    entry: &Arc<Entry>,
+    context: Context,
+    since: Instant,
+) -> Option<Ended> {
+    let turn = Turn::of_queued(context.delivery(), entry, since);
+    let result = match turn.span.in_scope(|| desk.busy(|| call(&context))) {
+        Ok(Called::Ready(result)) => return Some(turn.end(Ok(result)).synchronous(entry)),
         Ok(Called::Pending(future)) => {
-            context.scope(contain(future)).instrument(turn.span.clone()).await
+            let future = context.scope(contain(future)).instrument(turn.span.clone());
+            desk.attend(future).await?
         }
         Err(panic) => Err(panic),
     };
-    turn.end(result)
+    Some(turn.end(result))
 }
 
-async fn run_blocking(entry: &Arc<Entry>, job: &Job, since: Instant, worker: Worker) -> Ended {
-    let turn = Turn::of_queued(job, entry, since);
-    let mut context = Context::of_member(entry, job);
-    context.worker = Some(worker.clone());
-    let (runtime, span) = (Handle::current(), turn.span.clone());
+async fn run_blocking(
+    desk: &Arc<Desk>,
+    entry: &Arc<Entry>,
+    context: Context,
+    since: Instant,
+    worker: Worker,
+) -> Option<Ended> {
+    let turn = Turn::of_queued(context.delivery(), entry, since);
+    let (runtime, span, desk) = (Handle::current(), turn.span.clone(), desk.clone());
     let thread = spawn_blocking(move || {
         worker.runs_here();
-        span.in_scope(|| match call(&context)? {
-            Called::Ready(result) => Ok(result),
-            Called::Pending(future) => runtime.block_on(context.scope(contain(future))),
+        span.in_scope(|| match desk.busy(|| call(&context)) {
+            Ok(Called::Ready(result)) => Some(Ok(result)),
+            Ok(Called::Pending(future)) => {
+                runtime.block_on(desk.attend(context.scope(contain(future))))
+            }
+            Err(panic) => Some(Err(panic)),
         })
     });
-    turn.end(thread.await.unwrap_or_else(|ended| Ok(Err(ended.into()))))
+    Some(turn.end(thread.await.unwrap_or_else(|ended| Some(Ok(Err(ended.into()))))?))
 }
 
 /// Lets other tasks run. Tokio's own way of it puts a task aside until its thread has nothing else

@@ -61,6 +61,7 @@ impl Bus {
         });
         spared.into_iter().flatten().for_each(|event| event.spare());
         let lost = gate.stop();
+        self.watch().end();
         let left = self.in_flight().saturating_sub(self.0.shared.surplus() + gate.late());
         let lost = lost + self.cut_off(drained, waiting.as_ref());
         ShutdownReport { drained: before.saturating_sub(left), lost }

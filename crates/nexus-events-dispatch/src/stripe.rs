@@ -13,6 +13,7 @@ use crate::entry::Entry;
 use crate::gate::Gate;
 use crate::handler::States;
 use crate::limits::ROUTES_CACHED_MAX;
+use crate::mark::Mark;
 use crate::route::Route;
 use crate::sync::{Arc, AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Mutex, Ordering, Weak};
 
@@ -55,6 +56,8 @@ pub(crate) struct Stripe {
     /// The handler on this stack that waits for another one to end; 0 for none.
     waiting: AtomicU64,
     pub(crate) counts: PassCounts,
+    /// Where a lane's task is.
+    pub(crate) mark: Mark,
     routes: Mutex<Routes>,
     taken: AtomicBool,
     /// Whether it is a lane's, which counts its events itself.
@@ -193,6 +196,12 @@ impl Stripe {
         Waiting { stripe: self, before: self.waiting.swap(entry.id.number(), Ordering::SeqCst) }
     }
 
+    /// Says that this handler on this thread's stack does not return: nobody waits for the pass but
+    /// who ends that one.
+    pub(crate) fn is_stuck_in(&self, entry: &Entry) {
+        self.waiting.store(entry.id.number(), Ordering::SeqCst);
+    }
+
     /// The route of this type, found once.
     pub(crate) fn route(
         self: &Arc<Self>,
@@ -241,6 +250,13 @@ impl Stripe {
             }
         }
         gone
+    }
+
+    /// Lets a thread have it that a lane's task has left for good.
+    pub(crate) fn leave_lane(&self) {
+        self.waiting.store(0, Ordering::SeqCst);
+        self.of_lane.store(false, Ordering::Relaxed);
+        self.release();
     }
 
     /// Lets another thread have it, at the end of this one.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use nexus_events_model::{Event, HandlerOutcome, Metadata, OutcomeStatus};
 use tracing::field::Empty;
 use tracing::level_filters::LevelFilter;
-use tracing::{Level, Span, debug, debug_span, event_enabled, span_enabled, warn};
+use tracing::{Level, Span, debug, debug_span, error, event_enabled, span_enabled, warn};
 
 use crate::delivery::Delivery;
 use crate::entry::Entry;
@@ -174,5 +174,38 @@ pub(crate) fn slow(entry: &Entry, took: Duration) {
         handler = entry.name.as_str(),
         ?took,
         "a synchronous handler holds up its task; let its mode be `Mode::Blocking`, or make it asynchronous"
+    );
+}
+
+/// A handler holds up its thread, and has not returned yet.
+#[cold]
+pub(crate) fn overdue(entry: &Entry, ran: Duration) {
+    warn!(
+        target: TARGET,
+        handler = entry.name.as_str(),
+        ?ran,
+        "the handler has not returned and holds up its thread"
+    );
+}
+
+/// A handler is not waited for any more.
+#[cold]
+pub(crate) fn stuck(entry: &Entry, ran: Duration) {
+    error!(
+        target: TARGET,
+        handler = entry.name.as_str(),
+        ?ran,
+        "the handler does not return; its thread is left to it and its event counts as timed out. Handlers that take long need more time by `BusBuilder::stuck_after`"
+    );
+}
+
+/// A handler does not return, and no more threads may be left to such ones.
+#[cold]
+pub(crate) fn hopeless(entry: &Entry, ran: Duration) {
+    error!(
+        target: TARGET,
+        handler = entry.name.as_str(),
+        ?ran,
+        "the handler does not return, as too many did before; what waits for its thread waits on"
     );
 }

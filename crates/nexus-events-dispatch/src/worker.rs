@@ -41,6 +41,11 @@ impl Worker {
         let _ = self.0.thread.set(thread::current().id());
     }
 
+    /// Lets others work for good: the thread does not come back.
+    pub(crate) fn abandon(&self) {
+        std::mem::forget(Lent::begin(&self.0));
+    }
+
     /// Lets others work while this is waited for. When it is dropped half way the handler goes
     /// on, but not before it has a worker again. As long as it waits for several things the worker
     /// is lent.

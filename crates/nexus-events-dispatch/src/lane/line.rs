@@ -95,7 +95,7 @@ impl Lane {
     /// Lets an event wait that nobody waits for.
     pub(super) fn wait_apart(self: &Arc<Self>, item: Item<Job>) -> Result<(), Skip> {
         let mut state = self.state.lock();
-        if let Some(reason) = state.over {
+        if let Some(reason) = state.refusal() {
             return Err(reason);
         }
         if state.apart >= QUEUE_LINE_EVENTS_MAX {
@@ -117,7 +117,7 @@ impl Lane {
         let (delivery, place) = (item.value.delivery.clone(), item.value.place);
         let (sender, said) = oneshot::channel();
         let mut state = self.state.lock();
-        if let Some(reason) = state.over {
+        if let Some(reason) = state.refusal() {
             return Err(reason);
         }
         let (more, until) = self.stand(&mut state, item, Some(sender));

@@ -1,22 +1,24 @@
 //! The queue of one handler or group, the tasks that empty it, and the line in front of it.
 
 mod line;
+mod stuck;
 
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::time::Duration;
 
-use nexus_events_model::{Event, EventId};
+use nexus_events_model::{Event, EventId, Text};
 use tokio::task::coop::consume_budget;
 
 pub(crate) use self::line::Room;
 use self::line::Waiter;
+use self::stuck::{Post, Stuck};
 use crate::delivery::Wait;
 use crate::entry::Entry;
 use crate::limits::{QUEUE_BYTES_DEFAULT, QUEUE_EVENTS_DEFAULT};
 use crate::lineage::Lineage;
 use crate::queue::{Arrival, Bounds, Item, Overload, Pushed, Queue};
-use crate::runtime::{Job, Skip, contain, contained, handle};
+use crate::runtime::{Job, STUCK, Skip, contain, contained, handle};
 use crate::subscription::Key;
 use crate::sync::{AbortHandle, Arc, Handle, Instant, Mutex, Notify, Semaphore};
 
@@ -56,6 +58,8 @@ struct State {
     ushered: bool,
     /// Why nobody empties it any more.
     over: Option<Skip>,
+    /// Handlers that do not return.
+    stuck: Stuck,
     /// Whether tasks were ended where they wait.
     aborted: bool,
 }
@@ -78,6 +82,8 @@ struct Member {
     /// How many tasks it has, or is about to have.
     started: usize,
     tasks: Vec<AbortHandle>,
+    /// How many calls of it do not return.
+    stuck: usize,
 }
 
 /// What became of an attempt to queue an event.
@@ -106,6 +112,7 @@ impl Lane {
             apart: 0,
             ushered: false,
             over: None,
+            stuck: Stuck::default(),
             aborted: false,
         };
         let (work, freed, relieved) = (Notify::new(), Notify::new(), Notify::new());
@@ -121,7 +128,13 @@ impl Lane {
         let mut state = self.state.lock();
         // The last consumer of a group has just left, or the runtimes of all have ended.
         state.over = None;
-        state.members.push(Member { entry: entry.clone(), started: 0, tasks: Vec::new() });
+        state.members.push(Member {
+            entry: entry.clone(),
+            started: 0,
+            tasks: Vec::new(),
+            stuck: 0,
+        });
+        state.stuck.ends();
         let more = self.one_more(&mut state);
         drop(state);
         self.start(more);
@@ -148,7 +161,7 @@ impl Lane {
         let may = members.filter(|member| member.started < member.entry.concurrency);
         let member = may.min_by_key(|member| member.started)?;
         member.started += 1;
-        Some(Serving { lane: self.clone(), entry: member.entry.clone() })
+        Some(Serving::new(self, &member.entry))
     }
 
     /// Starts a task. Not under the lock: a runtime that ends drops it at once, which ends the
@@ -181,17 +194,15 @@ impl Lane {
             return Vec::new();
         };
         let member = state.members.swap_remove(at);
-        let (mut left, mut line) = (Vec::new(), VecDeque::new());
-        if state.members.is_empty() {
+        let left = if state.members.is_empty() {
             state.over = Some(reason);
-            state.apart = 0;
-            self.relieved.notify_waiters();
-            line = std::mem::take(&mut state.line);
-            left.extend(state.queue.drain().into_iter().map(|item| item.value));
-        }
+            self.take_all(&mut state)
+        } else {
+            Left::default()
+        };
         drop(state);
         drop(member);
-        left.extend(line.into_iter().filter_map(|waiter| waiter.end(reason)));
+        let left = left.end(reason);
         if reason != Skip::Stopped {
             left.into_iter().for_each(|job| contained(|| job.give_up(reason)));
             return Vec::new();
@@ -200,6 +211,14 @@ impl Lane {
         let shares = shares.map(|job| job.delivery.event.id().clone()).collect();
         left.into_iter().for_each(|job| contained(|| job.lose()));
         shares
+    }
+
+    /// Takes out what waits, in the queue and before it.
+    fn take_all(&self, state: &mut State) -> Left {
+        state.apart = 0;
+        self.relieved.notify_waiters();
+        let jobs = state.queue.drain().into_iter().map(|item| item.value).collect();
+        Left { jobs, line: std::mem::take(&mut state.line) }
     }
 
     /// Ends the tasks of a handler where they wait, and the handler with them. What waits for the
@@ -287,7 +306,7 @@ impl Lane {
     /// may wait.
     fn try_push(self: &Arc<Self>, item: Item<Job>) -> Result<Result<(), Skip>, Item<Job>> {
         let mut state = self.state.lock();
-        if let Some(reason) = state.over {
+        if let Some(reason) = state.refusal() {
             return Ok(Err(reason));
         }
         if !state.line.is_empty() {
@@ -339,11 +358,33 @@ impl Lane {
         self.let_in(&mut state);
         // Several may have come before the task that was told of the first one ran.
         let more = self.wake(&mut state);
+        let is_stuck = state.stuck.has(arrival.key());
         drop(state);
         self.start(more);
         self.freed.notify_waiters();
         let since = arrival.since();
-        Some(Some(Taken { job, since, held: Held { lane: self.clone(), arrival: Some(arrival) } }))
+        let held = Held { lane: self.clone(), arrival: Some(arrival) };
+        if is_stuck {
+            drop(held);
+            contained(|| job.give_up(STUCK));
+            return self.try_next(entry);
+        }
+        Some(Some(Taken { job, since, held }))
+    }
+}
+
+/// What nobody takes any more.
+#[derive(Default)]
+struct Left {
+    jobs: Vec<Job>,
+    line: VecDeque<Waiter>,
+}
+
+impl Left {
+    /// Tells those who wait with their event; gives back the other events. Not under the lock.
+    fn end(mut self, reason: Skip) -> Vec<Job> {
+        self.jobs.extend(self.line.into_iter().filter_map(|waiter| waiter.end(reason)));
+        self.jobs
     }
 }
 
@@ -366,6 +407,10 @@ impl Held {
     pub(crate) fn is_keyed(&self) -> bool {
         self.lane.options.key.is_some()
     }
+
+    fn key(&self) -> Option<&Text> {
+        self.arrival.as_ref()?.key()
+    }
 }
 
 impl Held {
@@ -373,7 +418,7 @@ impl Held {
     pub(crate) fn put_back(mut self, job: Job) -> Option<Job> {
         let Some(arrival) = self.arrival.take() else { return Some(job) };
         let mut state = self.lane.state.lock();
-        if state.over.is_some() {
+        if state.refusal().is_some() {
             return Some(job);
         }
         state.queue.put_back(job, arrival);
@@ -410,30 +455,54 @@ impl Drop for Idle<'_> {
 struct Serving {
     lane: Arc<Lane>,
     entry: Arc<Entry>,
+    post: Arc<Post>,
+    /// Whether another task has taken its place.
+    replaced: bool,
 }
 
 impl Serving {
-    async fn work(self) {
-        // A handler's own panics are outcomes. What else panics, such as the drop of a payload,
-        // costs its event and not the lane.
-        while let Err(panic) = contain(Box::pin(self.serve())).await {
-            std::mem::forget(panic);
+    fn new(lane: &Arc<Lane>, entry: &Arc<Entry>) -> Self {
+        let post = Post::new(lane, entry);
+        Self { lane: lane.clone(), entry: entry.clone(), post, replaced: false }
+    }
+
+    async fn work(mut self) {
+        loop {
+            // A handler's own panics are outcomes. What else panics, such as the drop of a
+            // payload, costs its event and not the lane.
+            match contain(Box::pin(self.serve())).await {
+                Ok(replaced) => {
+                    self.replaced = replaced;
+                    return;
+                }
+                Err(panic) => std::mem::forget(panic),
+            }
         }
     }
 
-    async fn serve(&self) {
+    /// Whether another task has taken its place.
+    async fn serve(&self) -> bool {
         while let Some(taken) = self.lane.next(&self.entry).await {
             let Taken { job, since, held } = taken;
-            handle(&self.entry, job, Some(held), since, &self.lane.workers).await;
+            self.post.is_seen(&job.delivery.bus).await;
+            let (desk, workers) = (&self.post.desk, &self.lane.workers);
+            let in_time = handle(desk, &self.entry, job, Some(held), since, workers).await;
+            if !in_time && self.post.returns() {
+                return true;
+            }
             // A queue that is never empty must not keep other tasks from running.
             consume_budget().await;
         }
+        false
     }
 }
 
 impl Drop for Serving {
     /// The handler has ended, or its runtime has.
     fn drop(&mut self) {
+        if self.replaced {
+            return;
+        }
         let reason = if self.entry.has_ended() { Skip::Unsubscribed } else { Skip::Stopped };
         self.lane.end(&self.entry, reason);
     }

@@ -82,6 +82,10 @@ impl Arrival {
         self.age.since
     }
 
+    pub(crate) fn key(&self) -> Option<&Text> {
+        self.key.as_ref()
+    }
+
     fn item<T>(self, value: T) -> Item<T> {
         Item { value, bytes: self.bytes, priority: self.priority, key: self.key }
     }

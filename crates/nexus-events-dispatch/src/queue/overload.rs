@@ -86,11 +86,20 @@ pub(crate) enum Reason {
     Sampled,
     /// It is bigger than the whole queue, and others wait.
     TooBig,
+    /// Its handler does not return from an earlier one.
+    Stuck,
 }
 
 impl Reason {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Full, Self::Oldest, Self::Newest, Self::Outranked, Self::Sampled, Self::TooBig];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Full,
+        Self::Oldest,
+        Self::Newest,
+        Self::Outranked,
+        Self::Sampled,
+        Self::TooBig,
+        Self::Stuck,
+    ];
 
     /// For statistics.
     pub(crate) fn word(self) -> &'static str {
@@ -101,6 +110,7 @@ impl Reason {
             Self::Outranked => "outranked",
             Self::Sampled => "sampled",
             Self::TooBig => "too_big",
+            Self::Stuck => "stuck",
         }
     }
 
@@ -112,6 +122,7 @@ impl Reason {
             Self::Outranked => "only events of higher priority wait in the full queue",
             Self::Sampled => "it was not part of the sample",
             Self::TooBig => "it is bigger than the whole queue",
+            Self::Stuck => "the handler does not return from an earlier event",
         }
     }
 }

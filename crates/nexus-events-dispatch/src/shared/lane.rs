@@ -7,15 +7,13 @@ use nexus_events_model::{Event, EventId};
 use super::done::{Done, Few, let_all_go, let_go};
 use super::hand::Hand;
 use super::seat::Seat;
-use super::serving::Serving;
+use super::server::Server;
 use crate::bus::{Bus, Inner};
 use crate::limits::{SHARED_LANE_BYTES, SHARED_LANE_EVENTS};
 use crate::route::Route;
 use crate::runtime::{Job, Skip};
-use crate::stripe::Stripe;
 use crate::sync::{
-    AbortHandle, Arc, AtomicBool, Handle, Instant, Mutex, Notify, OnceLock, Ordering, Semaphore,
-    Weak, try_id,
+    Arc, AtomicBool, Handle, Instant, Mutex, Notify, Ordering, Semaphore, Weak, try_id,
 };
 
 /// Events that are taken from the lane at a time.
@@ -33,10 +31,8 @@ pub(crate) struct SharedLane {
     pub(super) blocked: AtomicBool,
     pub(super) work: Notify,
     pub(super) room: Notify,
-    /// The passes of this lane.
-    pub(super) stripe: Arc<Stripe>,
-    pub(super) hand: Hand,
-    task: OnceLock<AbortHandle>,
+    /// Who runs it.
+    server: Mutex<Arc<Server>>,
 }
 
 #[derive(Default)]
@@ -71,11 +67,15 @@ pub(super) struct Share {
     pub(super) route: Option<Arc<Route>>,
     /// Which of the route's shares.
     pub(super) number: usize,
+    /// The first of its handlers that is left to run.
+    pub(super) first: usize,
+    /// Its number for the task that has taken it.
+    pub(super) turn: u64,
     pub(super) bytes: usize,
 }
 
 impl Work {
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Job { bytes, .. } => *bytes,
             Self::Share(share) => share.bytes,
@@ -102,6 +102,7 @@ pub(crate) enum Given {
 
 impl SharedLane {
     pub(super) fn open(bus: &Bus, workers: Arc<Semaphore>, runtime: Handle) -> Arc<Self> {
+        let server = Server::new(bus, Hand::default());
         let lane = Arc::new(Self {
             owner: Arc::downgrade(&bus.0),
             has_workers: runtime.metrics().num_workers() > 1,
@@ -111,13 +112,19 @@ impl SharedLane {
             blocked: AtomicBool::new(false),
             work: Notify::new(),
             room: Notify::new(),
-            stripe: bus.0.stripes.take_for_lane(),
-            hand: Hand::default(),
-            task: OnceLock::new(),
+            server: Mutex::new(server.clone()),
         });
-        let serving = Serving::new(lane.clone());
-        let _ = lane.task.set(lane.runtime.spawn(serving.work()).abort_handle());
+        server.start(bus, &lane, Seat::default());
         lane
+    }
+
+    pub(super) fn server(&self) -> Arc<Server> {
+        self.server.lock().clone()
+    }
+
+    /// Somebody else runs it now.
+    pub(super) fn serve_by(&self, server: Arc<Server>) {
+        *self.server.lock() = server;
     }
 
     pub(super) fn is_of(&self, runtime: &Handle) -> bool {
@@ -141,7 +148,7 @@ impl SharedLane {
     pub(super) fn events(&self) -> Vec<EventId> {
         let state = self.state.lock();
         let waiting = state.queue.iter().filter_map(Work::share).map(|it| it.event.id().clone());
-        self.hand.left().into_iter().chain(waiting).collect()
+        self.server().hand.left().into_iter().chain(waiting).collect()
     }
 
     /// Queues the event for the handlers of this share, whether there is room or not; gives back
@@ -163,7 +170,11 @@ impl SharedLane {
         let before = std::mem::replace(&mut state.route, address);
         let route = (before != address).then(|| route.clone());
         state.shares += 1;
-        self.add(bus, &mut state, Work::Share(Share { event, route, number, bytes }));
+        self.add(
+            bus,
+            &mut state,
+            Work::Share(Share { event, route, number, first: 0, turn: 0, bytes }),
+        );
         let wakes = std::mem::replace(&mut state.parked, false);
         if done[0].is_none() {
             *done = state.done.take_some();
@@ -204,24 +215,28 @@ impl SharedLane {
 
     /// What was taken is done. Said at once, because the task may give way now, and its runtime
     /// stand still.
-    pub(super) fn settle(&self, seat: &mut Seat) {
-        if seat.shares > 0 {
-            self.state.lock().shares -= std::mem::take(&mut seat.shares);
-            self.hand.lock().take(std::iter::empty());
+    pub(super) fn settle(&self, server: &Server, seat: &Seat) {
+        let shares = server.hand.settle();
+        if shares > 0 {
+            self.state.lock().shares -= shares;
             if let Some(bus) = &seat.bus {
                 bus.gate().left();
             }
         }
     }
 
-    /// Takes what is next; `false` when there is nothing, `None` when there never will be.
-    pub(super) fn take(&self, seat: &mut Seat) -> Option<bool> {
+    /// Takes what is next; gives back how much that is, `None` when there never will be anything.
+    pub(super) fn take(&self, server: &Server, seat: &mut Seat) -> Option<usize> {
         let mut state = self.state.lock();
         if state.over.is_some() {
             return None;
         }
         let left = state.done.add(&mut seat.done);
-        state.take(&mut seat.batch);
+        let mut held = server.hand.lock();
+        let fills = held.is_free();
+        if fills {
+            state.take(&mut held.batch);
+        }
         if seat.bus.is_none() {
             seat.bus.clone_from(&state.bus);
         }
@@ -230,20 +245,17 @@ impl SharedLane {
             self.room.notify_waiters();
         }
         // Whoever looks for these finds them here or there, but does not hold up publishers.
-        let hand = self.hand.lock();
         drop(state);
-        let shares = seat.batch.iter().filter_map(Work::share);
-        seat.shares = hand.take(shares.map(|share| share.event.id()));
-        let mut routes = seat.batch.iter().rev().filter_map(|work| work.share()?.route.as_ref());
-        let before =
-            routes.next().cloned().and_then(|route| self.state.lock().taken.replace(route));
+        let (count, route) = (held.batch.len(), if fills { held.is_filled() } else { None });
+        drop(held);
+        let before = route.and_then(|route| self.state.lock().taken.replace(route));
         let_all_go(left);
         let_go(before);
-        Some(!seat.batch.is_empty())
+        Some(count)
     }
 
     /// Waits for work, holding nothing; not when some has come meanwhile.
-    pub(super) async fn park(&self, seat: &mut Seat) {
+    pub(super) async fn park(&self, server: &Server, seat: &mut Seat) {
         let left = {
             let mut state = self.state.lock();
             if !state.queue.is_empty() || state.over.is_some() {
@@ -254,6 +266,7 @@ impl SharedLane {
             (state.bus.take(), state.done.take(), state.taken.take())
         };
         seat.leave();
+        server.hand.leave();
         // It may be the last of its bus.
         let_go((left.0, left.2));
         let_all_go(left.1);
@@ -272,10 +285,11 @@ impl SharedLane {
     /// As [`close`](Self::close), and drops what the task has in hand, but for what runs.
     pub(crate) fn abort(&self) -> HashSet<EventId> {
         let mut lost = self.close();
-        lost.extend(self.hand.stop());
-        if let Some(task) = self.task.get() {
-            task.abort();
-        }
+        let server = self.server();
+        let (left, dropped) = server.hand.stop();
+        lost.extend(left);
+        let_all_go(dropped);
+        server.abort();
         lost
     }
 

@@ -9,8 +9,10 @@ mod hand;
 mod lane;
 mod room;
 mod seat;
+mod server;
 mod serving;
 mod share_out;
+mod stuck;
 
 use std::collections::HashSet;
 

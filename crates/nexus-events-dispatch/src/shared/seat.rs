@@ -1,12 +1,11 @@
 //! What the task of a shared lane has in hand.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use nexus_events_model::Event;
 
 use super::done::{RETURNED_BYTES_MAX, let_all_go, let_go};
-use super::lane::{BATCH, Work};
+use super::lane::BATCH;
 use crate::bus::Bus;
 use crate::context::Context;
 use crate::limits::SLOW_TURN;
@@ -42,9 +41,6 @@ const LATE_EVERY: u64 = 8;
 pub(super) struct Seat {
     /// There while there is work, so that the bus lives on.
     pub(super) bus: Option<Bus>,
-    pub(super) batch: VecDeque<Work>,
-    /// How many shares were in it.
-    pub(super) shares: usize,
     /// What was handled.
     pub(super) done: Vec<Event>,
     /// Whether the batch before took long.
@@ -68,6 +64,12 @@ pub(super) struct Seat {
 }
 
 impl Seat {
+    /// That of a task which takes the place of another, for shares of the same route as before.
+    pub(super) fn after(bus: &Bus, stripe: &Arc<Stripe>, route: Option<Arc<Route>>) -> Self {
+        let route = route.map(|route| ThreadRoute::new(&bus.0, stripe, route));
+        Self { route, ..Self::default() }
+    }
+
     /// Whether to look for work again at once.
     pub(super) fn looks_again(&mut self) -> bool {
         self.looks += 1;
@@ -94,11 +96,11 @@ impl Seat {
         self.slow = self.begun.is_some_and(|begun| begun.elapsed() > SLOW_TURN + quick);
     }
 
-    /// There is work.
-    pub(super) fn begin(&mut self) {
+    /// There is so much work.
+    pub(super) fn begin(&mut self, count: usize) {
         self.begun = Some(Instant::now());
         self.forget_routes();
-        self.last = self.batch.len();
+        self.last = count;
         if let Some(parked) = self.parked.take() {
             self.busy = parked.elapsed() < NAP;
         }

@@ -5,9 +5,10 @@ use std::time::Duration;
 use nexus_events_model::Event;
 use tokio::task::coop::consume_budget;
 
-use super::done::{let_all_go, let_go};
+use super::done::let_all_go;
 use super::lane::{Share, SharedLane, Work};
 use super::seat::Seat;
+use super::server::Server;
 use crate::bus::Bus;
 use crate::delivery::Delivery;
 use crate::entry::Entry;
@@ -22,19 +23,25 @@ use crate::sync::{Arc, Instant, Ordering, StdInstant};
 const PAUSE: Duration = Duration::from_micros(2);
 const PAUSES: usize = 16;
 
-pub(super) struct Serving(Arc<SharedLane>);
+pub(super) struct Serving {
+    lane: Arc<SharedLane>,
+    server: Arc<Server>,
+}
 
 impl Drop for Serving {
-    /// Its runtime has ended, or it was closed.
+    /// Its runtime has ended, or it was closed; or another task has taken its place.
     fn drop(&mut self) {
-        let left = self.0.end(Skip::Stopped);
-        let bus = self.0.owner.upgrade().map(Bus);
+        if self.server.returns(&self.lane) {
+            return;
+        }
+        let left = self.lane.end(Skip::Stopped);
+        let bus = self.lane.owner.upgrade().map(Bus);
         if let Some(bus) = &bus {
-            self.0.lose(bus, &left);
+            self.lane.lose(bus, &left);
         }
         let_all_go(left);
         // What it had taken is gone with it, which somebody may wait for.
-        self.0.state.lock().shares = 0;
+        self.lane.state.lock().shares = 0;
         if let Some(bus) = bus {
             bus.gate().left();
         }
@@ -42,24 +49,26 @@ impl Drop for Serving {
 }
 
 impl Serving {
-    pub(super) fn new(lane: Arc<SharedLane>) -> Self {
-        Self(lane)
+    pub(super) fn new(lane: Arc<SharedLane>, server: Arc<Server>) -> Self {
+        Self { lane, server }
     }
 
-    pub(super) async fn work(self) {
-        let lane = &*self.0;
-        let mut seat = Seat::default();
-        while let Some(bus) = lane.next(&mut seat).await {
-            let runs = lane.stripe.counts.runs.get();
+    pub(super) async fn work(self, mut seat: Seat) {
+        let (lane, server) = (&*self.lane, &*self.server);
+        while let Some(bus) = lane.next(server, &mut seat).await {
+            let runs = server.stripe.counts.runs.get();
             // What panics outside of a handler, such as the drop of a payload, costs its event.
-            while !seat.batch.is_empty() {
-                let run = contain(Box::pin(lane.run(&bus, &mut seat)));
+            while !server.hand.is_empty() && !server.is_replaced() {
+                let run = contain(Box::pin(lane.run(&bus, &self.server, &mut seat)));
                 run.await.unwrap_or_else(std::mem::forget);
             }
             seat.clear();
-            lane.settle(&mut seat);
-            seat.end(lane.stripe.counts.runs.get() - runs);
+            lane.settle(server, &seat);
+            seat.end(server.stripe.counts.runs.get() - runs);
             drop(bus);
+            if server.is_replaced() {
+                return;
+            }
             consume_budget().await;
         }
     }
@@ -67,60 +76,58 @@ impl Serving {
 
 impl SharedLane {
     /// Waits for work; `None` when it is over.
-    async fn next(&self, seat: &mut Seat) -> Option<Bus> {
+    async fn next(&self, server: &Server, seat: &mut Seat) -> Option<Bus> {
         loop {
             if seat.waits() {
                 pause().await;
             }
-            if self.take(seat)? {
-                seat.begin();
+            let count = self.take(server, seat)?;
+            if count > 0 {
+                seat.begin(count);
                 return seat.bus.clone();
             }
             if seat.looks_again() {
                 step_back().await;
             } else {
-                self.park(seat).await;
+                self.park(server, seat).await;
             }
         }
     }
 
-    async fn run(&self, bus: &Bus, seat: &mut Seat) {
-        while let Some(first) = seat.batch.pop_front() {
+    async fn run(&self, bus: &Bus, server: &Arc<Server>, seat: &mut Seat) {
+        let hand = &server.hand;
+        bus.watch().look(bus).await;
+        while let Some(first) = hand.next() {
             match first {
-                Work::Job { job, since, .. } => self.run_job(bus, job, since).await,
+                Work::Job { job, since, .. } => {
+                    if !self.run_job(bus, server, job, since).await {
+                        return;
+                    }
+                }
                 Work::Share(share) => {
                     // Those that follow are the same pass, as far as others are concerned.
-                    let _passing = self.stripe.enter_any(bus.gate());
-                    let _here = here::on_lane(&self.stripe);
-                    self.run_or_skip(bus, share, seat);
-                    while let Some(Work::Share(_)) = seat.batch.front() {
-                        if let Some(Work::Share(share)) = seat.batch.pop_front() {
-                            self.run_or_skip(bus, share, seat);
-                        }
+                    let _passing = server.stripe.enter_any(bus.gate());
+                    let _here = here::on_lane(&server.stripe);
+                    let mut next = Some(share);
+                    while let Some(share) = next {
+                        let turn = share.turn;
+                        self.run_share(bus, server, share, seat);
+                        hand.end(turn);
+                        next = hand.next_share();
                     }
                 }
             }
         }
     }
 
-    /// Not after a shutdown that was past its deadline.
-    fn run_or_skip(&self, bus: &Bus, share: Share, seat: &mut Seat) {
-        if self.hand.begin() {
-            self.run_share(bus, share, seat);
-            self.hand.end();
-        } else {
-            let_go(share);
-        }
-    }
-
-    fn run_share(&self, bus: &Bus, share: Share, seat: &mut Seat) {
-        let Share { event, route, number, bytes } = share;
-        let context = seat.context(bus, &self.stripe, event, bytes, route);
+    fn run_share(&self, bus: &Bus, server: &Server, share: Share, seat: &mut Seat) {
+        let Share { event, route, number, first, bytes, .. } = share;
+        let context = seat.context(bus, &server.stripe, event, bytes, route);
         let Some(context) = context else { return };
         let Some(on_stack) = context.stack() else { return };
         let route = &on_stack.route.route;
-        let places = &*route.shares()[number].places;
-        let counts = &self.stripe.counts;
+        let places = &route.shares()[number].places[first..];
+        let counts = &server.stripe.counts;
         let timed = seat.timed();
         let run = |places: &[usize]| {
             for place in Pass::run_share(bus, &context, counts, places, timed) {
@@ -138,10 +145,11 @@ impl SharedLane {
         seat.keep(context);
     }
 
-    async fn run_job(&self, bus: &Bus, job: Job, since: Instant) {
+    /// `false` when another task has taken the place of this one.
+    async fn run_job(&self, bus: &Bus, server: &Server, job: Job, since: Instant) -> bool {
         let entry = job.delivery.entry(job.place).clone();
         match entry.own_lane.get() {
-            None => handle(&entry, job, None, since, &self.workers).await,
+            None => handle(&server.desk, &entry, job, None, since, &self.workers).await,
             Some(lane) => {
                 let (delivery, place) = (job.delivery.clone(), job.place);
                 if let Err(reason) = lane.push_now(job)
@@ -149,15 +157,24 @@ impl SharedLane {
                 {
                     bus.hand_over(delivery);
                 }
+                true
             }
         }
     }
 
     /// Gives a slow handler a lane of its own.
     fn move_out(&self, bus: &Bus, entry: &Arc<Entry>) {
-        if entry.is_slow() && entry.own_lane.get().is_none() && !entry.has_ended() {
+        if entry.is_slow() {
+            self.give_lane(bus, entry, |_| {});
+        }
+    }
+
+    /// Gives a handler a lane of its own, of which this is said first.
+    pub(super) fn give_lane(&self, bus: &Bus, entry: &Arc<Entry>, say: impl FnOnce(&Arc<Lane>)) {
+        if entry.own_lane.get().is_none() && !entry.has_ended() {
             let lane = Lane::new(LaneOptions::default(), self.workers.clone());
             lane.join(entry);
+            say(&lane);
             let _ = entry.own_lane.set(lane.clone());
             bus.0.shared.moved.store(true, Ordering::Relaxed);
             // It may have ended meanwhile.

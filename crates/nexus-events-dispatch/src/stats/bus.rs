@@ -1,6 +1,7 @@
 //! What became of the events of a bus, and everything it counts.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use nexus_events_model::SubscriptionId;
 use serde::ser::SerializeMap;
@@ -8,7 +9,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::handler::HandlerStats;
-use super::histogram::Latency;
+use super::histogram::{Latency, micros};
 use crate::bus::Bus;
 use crate::entry::Entry;
 use crate::limits::FOLLOW_UPS_MAX;
@@ -139,6 +140,11 @@ pub struct BusStats {
     pub history_bytes_max: usize,
     /// The most blocking handlers that run at the same time.
     pub max_workers: usize,
+    /// Threads that handlers do not give back, at most
+    /// [`STUCK_THREADS_MAX`](crate::limits::STUCK_THREADS_MAX).
+    pub stuck_threads: usize,
+    /// When a call that holds up its thread is given up.
+    pub stuck_after: Duration,
 }
 
 impl BusStats {
@@ -163,7 +169,7 @@ impl BusStats {
 impl Serialize for BusStats {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let events = &self.events;
-        let mut fields = serializer.serialize_map(Some(6))?;
+        let mut fields = serializer.serialize_map(Some(7))?;
         fields.serialize_entry(
             "event_stats",
             &json!({
@@ -193,9 +199,10 @@ impl Serialize for BusStats {
         fields.serialize_entry("handlers", &handlers)?;
         fields.serialize_entry("subscribers", &self.subscribers())?;
         fields.serialize_entry("history_size", &self.history_size)?;
+        fields.serialize_entry("stuck_threads", &self.stuck_threads)?;
         fields.serialize_entry(
             "limits",
-            &json!({"history_events": self.history_max, "history_bytes": self.history_bytes_max, "max_workers": self.max_workers, "follow_ups": FOLLOW_UPS_MAX}),
+            &json!({"history_events": self.history_max, "history_bytes": self.history_bytes_max, "max_workers": self.max_workers, "follow_ups": FOLLOW_UPS_MAX, "stuck_after_us": micros(self.stuck_after)}),
         )?;
         fields.end()
     }

@@ -10,7 +10,7 @@ use crate::delivery::End;
 use crate::limits::{SLOW_HANDLER_WARNING_EVERY, TIMED_PASSES};
 use crate::queue::Reason;
 use crate::runtime::Skip;
-use crate::sync::{AtomicI64, AtomicU64, Instant, Mutex, Ordering};
+use crate::sync::{AtomicI64, AtomicU64, AtomicUsize, Instant, Mutex, Ordering};
 
 /// A number that only grows. Nobody orders other memory by it.
 #[derive(Default)]
@@ -40,6 +40,9 @@ pub(crate) struct HandlerCounters {
     /// By [`Reason`].
     dropped: [Count; Reason::ALL.len()],
     pub(super) slow: Count,
+    /// Calls that do not return now.
+    overdue: AtomicUsize,
+    pub(super) stuck: Count,
     /// When that was warned about last.
     warned: Mutex<Option<Instant>>,
     durations: Histogram,
@@ -97,6 +100,30 @@ impl HandlerCounters {
             *warned = Some(now);
         }
         is_due
+    }
+
+    /// One of its calls takes too long, or does no more.
+    pub(crate) fn is_overdue(&self, is: bool) {
+        match is {
+            true => self.overdue.fetch_add(1, Ordering::Relaxed),
+            false => self.overdue.fetch_sub(1, Ordering::Relaxed),
+        };
+    }
+
+    pub(super) fn overdue(&self) -> usize {
+        self.overdue.load(Ordering::Relaxed)
+    }
+
+    /// One of its calls was given up.
+    pub(crate) fn was_stuck(&self) {
+        self.stuck.add(1);
+    }
+
+    /// The same for one on a shared lane, which is counted as run already.
+    pub(crate) fn gave_up(&self, ran: Duration) {
+        self.errors.add(1);
+        self.timed(ran);
+        self.was_stuck();
     }
 
     pub(crate) fn skipped(&self, reason: Skip) {
@@ -177,6 +204,11 @@ impl BusCounters {
     /// A layer refused an event whose publisher had gone on.
     pub(crate) fn refused(&self) {
         self.refused.add(1);
+    }
+
+    /// A run failed that nobody else counts.
+    pub(crate) fn run_failed(&self) {
+        self.failed.add(1);
     }
 
     pub(crate) fn ran(&self, outcome: &HandlerOutcome) {

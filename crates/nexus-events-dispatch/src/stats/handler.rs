@@ -37,7 +37,7 @@ pub struct HandlerStats {
     pub priority: String,
     /// How often it ran.
     pub execution_count: u64,
-    /// How often it failed or panicked.
+    /// How often it failed, panicked or was given up.
     pub error_count: u64,
     /// How often it panicked.
     pub panic_count: u64,
@@ -50,7 +50,8 @@ pub struct HandlerStats {
     /// Events lost because its queue was full, or its group's.
     pub rejected_count: u64,
     /// Those of them that its [`Overload`](crate::Overload) dropped, by reason: `oldest`,
-    /// `newest`, `outranked`, `sampled`, `too_big`. Reasons that never occurred are left out.
+    /// `newest`, `outranked`, `sampled`, `too_big`; and `stuck`, because it does not return from an
+    /// earlier one. Reasons that never occurred are left out.
     pub dropped: BTreeMap<&'static str, u64>,
     /// Its consumer group.
     pub group: Option<String>,
@@ -67,6 +68,13 @@ pub struct HandlerStats {
     /// How often it held up its task for longer than
     /// [`SLOW_HANDLER`](crate::limits::SLOW_HANDLER), as a synchronous handler that is queued does.
     pub slow_count: u64,
+    /// Calls that have held up their task for more than
+    /// [`OVERDUE_AFTER`](crate::limits::OVERDUE_AFTER) and still do, and those that were given up
+    /// and have not returned.
+    pub overdue: usize,
+    /// How often a call did not return and was given up, as
+    /// [`BusBuilder::stuck_after`](crate::BusBuilder::stuck_after) says. Each counts as an error.
+    pub stuck_count: u64,
     /// Events that wait for it.
     pub queue: usize,
     /// About how many bytes they hold.
@@ -107,6 +115,8 @@ impl HandlerStats {
             duration,
             wait: counters.waits(),
             slow_count: counters.slow.get(),
+            overdue: counters.overdue(),
+            stuck_count: counters.stuck.get(),
             queue: lane.map_or(0, |lane| lane.waiting()) + shared.map_or(0, |lane| lane.waiting()),
             queue_bytes: lane.map_or(0, |lane| lane.waiting_bytes()),
             queue_wait: lane.and_then(|lane| lane.waits_since()),
@@ -160,6 +170,8 @@ impl Serialize for HandlerStats {
             "duration_us": self.duration,
             "wait_us": self.wait,
             "slow_count": self.slow_count,
+            "overdue": self.overdue,
+            "stuck_count": self.stuck_count,
             "queue": self.queue,
             "queue_bytes": self.queue_bytes,
             "queue_wait_us": self.queue_wait.map(micros),

@@ -88,6 +88,8 @@ impl BusStats {
         let help = "Events published by handlers that are on their way now.";
         text.gauge("follow_ups_waiting", help, events.follow_ups_waiting);
         text.gauge("handlers", "Handlers that are registered.", self.handlers.len());
+        let help = "Threads that handlers do not give back.";
+        text.gauge("stuck_threads", help, self.stuck_threads);
         text.gauge("history_events", "Events in the history.", self.history_size);
     }
 }
@@ -135,7 +137,7 @@ type Of<N> = fn(&HandlerStats) -> N;
 type OfLatency = fn(&HandlerStats) -> &Latency;
 
 fn write_handler_counters(rows: &[Row<'_>], text: &mut Text) {
-    let counters: [(&str, &str, Of<u64>); 7] = [
+    let counters: [(&str, &str, Of<u64>); 8] = [
         ("runs", "How often the handler ran.", |handler| handler.execution_count),
         ("errors", "How often it failed or panicked.", |handler| handler.error_count),
         ("panics", "How often it panicked.", |handler| handler.panic_count),
@@ -144,6 +146,9 @@ fn write_handler_counters(rows: &[Row<'_>], text: &mut Text) {
         ("cancelled", "Events that a higher handler cancelled.", |handler| handler.cancelled_count),
         ("slow", "How often it held up its task for more than 100 ms.", |handler| {
             handler.slow_count
+        }),
+        ("stuck", "How often a call did not return and was given up.", |handler| {
+            handler.stuck_count
         }),
     ];
     for (name, help, of) in counters {

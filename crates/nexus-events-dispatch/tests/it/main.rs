@@ -29,6 +29,7 @@ mod shared_lanes;
 mod shutdown;
 mod stats;
 mod stress;
+mod stuck;
 mod trace;
 mod unsubscribe;
 mod waves;

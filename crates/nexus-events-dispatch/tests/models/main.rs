@@ -12,6 +12,7 @@ mod registry;
 mod reports;
 mod shared_lanes;
 mod shutdown;
+mod stuck;
 mod unsubscribe;
 
 use std::cell::RefCell;
@@ -91,6 +92,10 @@ struct Flag(Arc<AtomicBool>);
 impl Flag {
     fn set(&self) {
         self.0.store(true, Ordering::SeqCst);
+    }
+
+    fn unset(&self) {
+        self.0.store(false, Ordering::SeqCst);
     }
 
     fn is_set(&self) -> bool {
