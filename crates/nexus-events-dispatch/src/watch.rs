@@ -259,3 +259,65 @@ impl Drop for Watcher {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nexus_events_model::Event;
+    use tokio::task::yield_now;
+    use tokio::time::advance;
+
+    use super::*;
+
+    /// Hangs in its first turn until it is given up.
+    struct Hangs {
+        entry: Arc<Entry>,
+        doubted: AtomicBool,
+        given_up: AtomicBool,
+    }
+
+    impl Watched for Hangs {
+        fn is_busy(&self) -> bool {
+            self.sight().is_some()
+        }
+
+        fn sight(&self) -> Option<Sight> {
+            let sight = Sight { entry: self.entry.clone(), turn: 1, place: None };
+            Some(sight).filter(|_| !self.given_up.load(Ordering::SeqCst))
+        }
+
+        fn doubt(&self, _: &Bus) {
+            self.doubted.store(true, Ordering::SeqCst);
+        }
+
+        fn give_up(&self, _: &Bus, _: &Sight, _: Duration) -> bool {
+            assert!(self.doubted.load(Ordering::SeqCst));
+            self.given_up.store(true, Ordering::SeqCst);
+            true
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_overdue_after_a_second_and_given_up_after_half_a_minute() {
+        let bus = Bus::new();
+        let entry = bus.on("a", |_: &Event| {}).unwrap().entry;
+        let (doubted, given_up) = (AtomicBool::new(false), AtomicBool::new(false));
+        let hangs = Arc::new(Hangs { entry: entry.clone(), doubted, given_up });
+        let weak: Weak<dyn Watched> = Arc::downgrade(&(hangs.clone() as Arc<dyn Watched>));
+        bus.watch().add(weak);
+        bus.watch().look(&bus).await;
+        let mut seen = Vec::new();
+        for _ in 0..33 {
+            advance(OVERDUE_AFTER).await;
+            yield_now().await;
+            let stats = bus.stats();
+            seen.push((stats.handlers[0].overdue, stats.stuck_threads));
+        }
+        // It is seen after a second, and takes a second then. Doubted comes before given up.
+        assert_eq!((seen[0], seen[1], seen[30], seen[31]), ((0, 0), (1, 0), (1, 0), (1, 1)));
+        bus.watch().returned(&entry);
+        let stats = bus.stats();
+        assert_eq!((stats.handlers[0].overdue, stats.stuck_threads), (0, 0));
+        // Nobody looks any more.
+        assert!(!bus.watch().awake.load(Ordering::SeqCst));
+    }
+}

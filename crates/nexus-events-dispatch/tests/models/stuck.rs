@@ -7,21 +7,27 @@ use nexus_events_dispatch::model::advance;
 use nexus_events_dispatch::{Bus, HandlerExt, Mode, SubscriptionOptions};
 use nexus_events_model::Event;
 use shuttle::future::block_on;
-use shuttle::sync::mpsc::{Receiver, channel};
-use shuttle::thread::JoinHandle;
+use shuttle::rand::{Rng, thread_rng};
+use shuttle::sync::mpsc::{Receiver, Sender, channel};
+use shuttle::thread::{JoinHandle, yield_now};
 
 use crate::explore::{SCHEDULES, explore};
 use crate::{Flag, Log, bus, close, forbid, number, publisher, spawn};
 
-/// How often time passes: the calls are seen, doubted, and given up.
-const LOOKS: usize = 4;
+/// How often time passes at most: the call is seen, doubted, and given up.
+const LOOKS: usize = 8;
 
-fn time_passes() -> JoinHandle<()> {
-    spawn(|| {
-        for _ in 0..LOOKS {
+/// Steps of others between two of those, more or less.
+const STEPS: usize = 8;
+
+/// Time passes, and at any moment of that the handler is told to go on.
+fn time_passes(go: Sender<()>) -> JoinHandle<()> {
+    spawn(move || {
+        for _ in 0..thread_rng().gen_range(0..LOOKS) {
+            (0..STEPS).for_each(|_| yield_now());
             advance(STUCK_AFTER_DEFAULT);
-            shuttle::thread::yield_now();
         }
+        drop(go);
     })
 }
 
@@ -53,11 +59,9 @@ fn run(options: fn(SubscriptionOptions) -> SubscriptionOptions, others: [&Log; 2
     bus.on("a", hangs(&hung, waits).with(options).named("hangs")).unwrap();
     bus.on("a", others[1].writes().with(options)).unwrap();
     let publisher = publisher(&bus, "a", &[1, 2, 3]);
-    let time = time_passes();
-    let returns = spawn(move || drop(go));
+    let time = time_passes(go);
     publisher.join().unwrap();
     time.join().unwrap();
-    returns.join().unwrap();
     block_on(bus.idle());
     let rejected = bus.stats().handler("hangs").unwrap().rejected_count;
     Run { bus, hung, rejected }
@@ -109,12 +113,11 @@ fn an_unsubscribe_waits_for_a_call_that_was_given_up() {
         };
         let it = bus.on("a", hangs.mode(Mode::Queued)).unwrap();
         let publisher = publisher(&bus, "a", &[1, 2]);
-        let time = time_passes();
-        let returns = spawn(move || drop(go));
+        let time = time_passes(go);
         assert!(block_on(it.unsubscribe()));
         over.set();
         publisher.join().unwrap();
-        [time, returns].into_iter().for_each(|thread| thread.join().unwrap());
+        time.join().unwrap();
         block_on(bus.idle());
         assert!(close(bus).is_clean());
     });
