@@ -116,7 +116,10 @@ impl Delivery {
     fn hand_out(self: &Arc<Self>, wait: Wait) -> Vec<Waiting> {
         let (start, end) = (&self.wave.start, &self.wave.end);
         let places = start.load(Ordering::Relaxed)..end.load(Ordering::Relaxed);
-        places.filter_map(|place| self.hand_to(place, wait)).collect()
+        let waiting = places.filter_map(|place| self.hand_to(place, wait)).collect();
+        // It may stand behind a handler that waits for all other events.
+        self.bus.gate().left();
+        waiting
     }
 
     fn hand_to(self: &Arc<Self>, place: usize, wait: Wait) -> Option<Waiting> {

@@ -85,7 +85,7 @@ impl Entry {
     }
 
     /// The queues it takes events from itself.
-    fn lanes(&self) -> impl Iterator<Item = &Arc<Lane>> {
+    pub(crate) fn lanes(&self) -> impl Iterator<Item = &Arc<Lane>> {
         self.lane.get().into_iter().chain(self.own_lane.get())
     }
 

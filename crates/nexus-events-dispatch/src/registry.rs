@@ -186,6 +186,10 @@ impl Registry {
         self.writer.lock().entries.values().cloned().collect()
     }
 
+    pub(crate) fn entry(&self, id: SubscriptionId) -> Option<Arc<Entry>> {
+        self.writer.lock().entries.get(&id).cloned()
+    }
+
     pub(crate) fn find(&self, name: &str) -> Option<Arc<Entry>> {
         let writer = self.writer.lock();
         let name = Text::from(name);

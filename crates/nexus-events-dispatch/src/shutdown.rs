@@ -42,8 +42,9 @@ impl Bus {
     /// publisher's own stack is not stopped either; it goes on there, and counts when it ends.
     ///
     /// Called from inside a handler it does not wait for that handler's own event, nor for what
-    /// waits for it in turn: events that the handler published before, handlers that wait for
-    /// this one to end. Its own event counts as handled when it is; what it published is lost.
+    /// waits for it in turn: events that the handler published before or that stand behind it in
+    /// its queue, handlers that wait for this one to end. Its own event counts as handled when it
+    /// is; what it published, and what stands behind it, is lost.
     ///
     /// It needs tokio's timer when something is in flight.
     pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
@@ -52,8 +53,7 @@ impl Bus {
         let before = self.in_flight().saturating_sub(self.0.shared.surplus());
         let waiting = Waiting::for_idle(self);
         self.drive_follow_ups();
-        // Only events are left whose handlers wait for this.
-        let done = || self.in_flight() <= waiting.as_ref().map_or(0, |it| it.in_flight(self));
+        let done = || self.has_only(waiting.as_ref());
         let drained = done() || timeout(deadline, gate.wait_until(done)).await.is_ok();
         let spared = waiting.as_ref().map(|it| match drained {
             true => it.events(self),
@@ -86,7 +86,8 @@ impl Bus {
 
     /// Waits until no event is on its way, follow-ups included. Called from inside a handler it
     /// does not wait for that handler's own event, nor for what waits for it in turn: events that
-    /// the handler published before, and handlers, of whatever bus, that wait for this too.
+    /// the handler published before or that stand behind it in its queue, and handlers, of
+    /// whatever bus, that wait for this too.
     ///
     /// ```
     /// use nexus_events_dispatch::Bus;
@@ -102,8 +103,16 @@ impl Bus {
     pub async fn idle(&self) {
         let waiting = Waiting::for_idle(self);
         self.drive_follow_ups();
-        let done = || self.in_flight() <= waiting.as_ref().map_or(0, |it| it.in_flight(self));
+        let done = || self.has_only(waiting.as_ref());
         self.gate().wait_until(done).await;
+    }
+
+    /// Whether only events are on their way whose handlers wait for this, or that stand behind
+    /// those.
+    fn has_only(&self, waiting: Option<&Waiting>) -> bool {
+        // First, so that what comes meanwhile is too many and not too few.
+        let waiting = waiting.map_or(0, |it| it.in_flight(self));
+        self.in_flight() <= waiting
     }
 
     /// How many events are on their way.

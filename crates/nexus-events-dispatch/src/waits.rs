@@ -11,6 +11,8 @@ use nexus_events_model::SubscriptionId;
 use crate::bus::{Bus, Inner};
 use crate::context::Context;
 use crate::delivery::Delivery;
+use crate::entry::Entry;
+use crate::shared::SharedLane;
 use crate::sync::{Arc, Mutex, Weak};
 
 /// The waits that hold up handlers of one bus.
@@ -127,14 +129,23 @@ impl Waiting {
 
     /// The events of this bus that are held up by it, or by others that wait for it.
     pub(crate) fn events(&self, bus: &Bus) -> Vec<Arc<Delivery>> {
-        let mut waits = bus.0.waits.0.lock().clone();
-        waits.retain(|wait| Arc::ptr_eq(wait, &self.0) || self.is_needed_by(&wait.what));
-        events(&waits, bus)
+        events(&self.holding_up(bus), bus)
     }
 
-    /// How many events are on their way because of those.
+    /// It, and the waits on this bus that need it to be over.
+    fn holding_up(&self, bus: &Bus) -> Vec<Arc<Wait>> {
+        let mut waits = bus.0.waits.0.lock().clone();
+        waits.retain(|wait| Arc::ptr_eq(wait, &self.0) || self.is_needed_by(&wait.what));
+        waits
+    }
+
+    /// How many events are on their way because of those, or stand behind their handlers.
     pub(crate) fn in_flight(&self, bus: &Bus) -> usize {
-        self.events(bus).iter().map(|event| event.in_flight()).sum()
+        let waits = self.holding_up(bus);
+        let mut all = events(&waits, bus);
+        let shares = add_behind(&waits, bus, &mut all);
+        each_once(&mut all);
+        all.iter().map(|event| event.in_flight()).sum::<usize>() + shares
     }
 }
 
@@ -164,7 +175,43 @@ fn events(waits: &[Arc<Wait>], bus: &Bus) -> Vec<Arc<Delivery>> {
     let held_up = waits.iter().flat_map(|wait| &wait.held_up);
     let here = held_up.filter(|it| it.bus.as_ptr() == Arc::as_ptr(&bus.0));
     let mut events: Vec<Arc<Delivery>> = here.filter_map(|it| it.delivery.upgrade()).collect();
+    each_once(&mut events);
+    events
+}
+
+fn each_once(events: &mut Vec<Arc<Delivery>>) {
     events.sort_by_key(|event| Arc::as_ptr(event).addr());
     events.dedup_by(|a, b| Arc::ptr_eq(a, b));
-    events
+}
+
+/// Adds the events that stand behind handlers which these hold up; gives back how many more shares
+/// of events do.
+fn add_behind(waits: &[Arc<Wait>], bus: &Bus, events: &mut Vec<Arc<Delivery>>) -> usize {
+    let held_up = waits.iter().flat_map(|wait| &wait.held_up);
+    let here = held_up.filter(|it| it.bus.as_ptr() == Arc::as_ptr(&bus.0));
+    let runs: Vec<(SubscriptionId, Arc<Delivery>)> =
+        here.filter_map(|it| Some((it.handler, it.delivery.upgrade()?))).collect();
+    let of = |entry: &Entry| {
+        let mut own: Vec<_> = runs.iter().filter(|(id, _)| *id == entry.id).cloned().collect();
+        own.dedup_by(|a, b| Arc::ptr_eq(&a.1, &b.1));
+        own.into_iter().map(|(_, delivery)| delivery).collect()
+    };
+    let mut handlers: Vec<SubscriptionId> = runs.iter().map(|(id, _)| *id).collect();
+    handlers.sort_unstable();
+    handlers.dedup();
+    let mut shares = 0;
+    let mut seen: Vec<Arc<SharedLane>> = Vec::new();
+    for entry in handlers.into_iter().filter_map(|id| bus.0.registry.entry(id)) {
+        entry.lanes().for_each(|lane| events.extend(lane.behind(of)));
+        let Some(lane) = entry.shared.get().filter(|_| entry.own_lane.get().is_none()) else {
+            continue;
+        };
+        if !seen.iter().any(|known| Arc::ptr_eq(known, lane)) {
+            let (jobs, more) = lane.behind();
+            events.extend(jobs);
+            shares += more;
+            seen.push(lane.clone());
+        }
+    }
+    shares
 }

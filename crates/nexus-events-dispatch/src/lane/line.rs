@@ -8,6 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
+use nexus_events_model::Text;
+
 use super::{Lane, Serving, State};
 use crate::delivery::Delivery;
 use crate::limits::{QUEUE_LINE_EVENTS_MAX, QUEUE_WAIT_MAX};
@@ -30,6 +32,10 @@ pub(super) struct Waiter {
 }
 
 impl Waiter {
+    pub(super) fn job(&self) -> (&Job, Option<&Text>) {
+        (&self.item.value, self.item.key.as_ref())
+    }
+
     /// Ends the wait; gives the event back when nobody waits for it.
     pub(super) fn end(self, reason: Skip) -> Option<Job> {
         match self.said {

@@ -1,5 +1,6 @@
 //! The queue of one handler or group, the tasks that empty it, and the line in front of it.
 
+mod behind;
 mod line;
 mod stuck;
 
@@ -259,14 +260,11 @@ impl Lane {
 
     /// Queues an event.
     pub(crate) fn push(self: &Arc<Self>, job: Job, wait: Wait) -> Handed {
-        let item = match self.try_push(self.item(job)) {
-            Ok(result) => return Handed::Settled(result),
-            Err(item) => item,
-        };
-        match wait {
-            Wait::Never => Handed::Settled(Err(Skip::QueueFull)),
-            Wait::Apart => Handed::Settled(self.wait_apart(item)),
-            Wait::Here => match self.wait_with_publisher(item) {
+        match self.try_push(self.item(job)) {
+            Ok(result) => Handed::Settled(result),
+            Err(_) if wait == Wait::Never => Handed::Settled(Err(Skip::QueueFull)),
+            Err(item) if wait == Wait::Apart => Handed::Settled(self.wait_apart(item)),
+            Err(item) => match self.wait_with_publisher(item) {
                 Ok(room) => Handed::Waits(room),
                 Err(reason) => Handed::Settled(Err(reason)),
             },

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use nexus_events_model::Priority;
+use nexus_events_model::{Priority, Text};
 
 use crate::queue::{Age, Arrival};
 
@@ -108,6 +108,13 @@ impl<T> Class<T> {
     fn take_keyed(&mut self) -> Option<(T, Arrival)> {
         let (row, _) = self.outermost(&Row::RUNNABLE, End::Oldest)?;
         self.pull(row, End::Oldest)
+    }
+
+    /// All of them, with their keys.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&T, Option<&Text>)> {
+        let keyed = self.ready.values().chain(self.blocked.values());
+        let keyed = keyed.map(|(value, arrival)| (value, arrival.key()));
+        self.plain.iter().map(|item| (&item.value, None)).chain(keyed)
     }
 
     /// The one that came first, whether it may run or not.

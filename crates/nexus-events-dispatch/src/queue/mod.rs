@@ -216,6 +216,11 @@ impl<T> Queue<T> {
         self.bytes
     }
 
+    /// All that wait, with their keys, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&T, Option<&Text>)> {
+        self.classes.iter().flat_map(Class::iter)
+    }
+
     /// When the one that waits longest was pushed.
     pub(crate) fn oldest(&self) -> Option<Instant> {
         let oldest = self.classes.iter().filter_map(Class::oldest);

@@ -6,6 +6,7 @@ use nexus_events_model::{Event, EventId};
 
 use super::done::let_go;
 use super::lane::{Share, Work};
+use crate::delivery::Delivery;
 use crate::mark::Mark;
 use crate::route::Route;
 use crate::sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering};
@@ -73,6 +74,11 @@ impl Hand {
     pub(super) fn is_busy(&self) -> bool {
         let held = self.held.lock();
         !held.batch.is_empty() || held.running.is_some()
+    }
+
+    /// The turns of single handlers in it.
+    pub(super) fn jobs(&self) -> Vec<Arc<Delivery>> {
+        self.held.lock().batch.iter().filter_map(Work::job).collect()
     }
 
     /// What is next. A share that is told to be lost, or goes to another task, is never taken

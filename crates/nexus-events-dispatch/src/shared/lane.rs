@@ -9,6 +9,7 @@ use super::hand::Hand;
 use super::seat::Seat;
 use super::server::Server;
 use crate::bus::{Bus, Inner};
+use crate::delivery::Delivery;
 use crate::limits::{SHARED_LANE_BYTES, SHARED_LANE_EVENTS};
 use crate::route::Route;
 use crate::runtime::{Job, Skip};
@@ -82,6 +83,13 @@ impl Work {
         }
     }
 
+    pub(super) fn job(&self) -> Option<Arc<Delivery>> {
+        match self {
+            Self::Share(_) => None,
+            Self::Job { job, .. } => Some(job.delivery.clone()),
+        }
+    }
+
     pub(super) fn share(&self) -> Option<&Share> {
         match self {
             Self::Share(share) => Some(share),
@@ -142,6 +150,16 @@ impl SharedLane {
 
     pub(crate) fn shares(&self) -> usize {
         self.state.lock().shares
+    }
+
+    /// What stands behind the handler that the task is in: turns of single handlers, and how many
+    /// shares.
+    pub(crate) fn behind(&self) -> (Vec<Arc<Delivery>>, usize) {
+        let server = self.server();
+        let state = self.state.lock();
+        let mut jobs = server.hand.jobs();
+        jobs.extend(state.queue.iter().filter_map(Work::job));
+        (jobs, state.shares - usize::from(server.hand.running().is_some()))
     }
 
     /// The events of those.

@@ -39,7 +39,11 @@ impl SharedLane {
                 let beyond = wait == Wait::Apart
                     && state.queue.len() < SHARED_LANE_EVENTS + QUEUE_LINE_EVENTS_MAX;
                 if !self.is_blocked() || beyond {
+                    let bus = job.delivery.bus.clone();
                     self.push_job(&mut state, job, bytes, since);
+                    drop(state);
+                    // It may stand behind a handler that waits for all other events.
+                    bus.gate().left();
                     return Ok(());
                 }
             }
