@@ -154,7 +154,12 @@ impl Gate {
     pub(crate) fn admitted(&self) -> usize {
         let state = self.state.load(Ordering::SeqCst) & !(CLOSED | STOPPED);
         let admitted = (state & OPEN) + state / DECIDED;
-        usize::try_from(admitted).unwrap_or(usize::MAX) + self.shares.load(Ordering::SeqCst)
+        usize::try_from(admitted).unwrap_or(usize::MAX) + self.shares()
+    }
+
+    /// Those of them that are shares of events which are counted elsewhere.
+    pub(crate) fn shares(&self) -> usize {
+        self.shares.load(Ordering::SeqCst)
     }
 
     /// Those of them that were admitted after the bus was closed.

@@ -50,7 +50,7 @@ impl Bus {
     pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
         let gate = self.gate();
         gate.close();
-        let before = self.in_flight().saturating_sub(self.0.shared.surplus());
+        let before = self.on_their_way();
         let waiting = Waiting::for_idle(self);
         self.drive_follow_ups();
         let done = || self.has_only(waiting.as_ref());
@@ -105,6 +105,19 @@ impl Bus {
         self.drive_follow_ups();
         let done = || self.has_only(waiting.as_ref());
         self.gate().wait_until(done).await;
+    }
+
+    /// How many events are on their way, each once. What leaves a stack or a lane counts in both
+    /// places for a moment, and what is about to be refused counts too; the books have each event
+    /// once, but call one handled that waits in a shared lane.
+    fn on_their_way(&self) -> usize {
+        let ended = self.event_stats().ended();
+        let counted = self.in_flight().saturating_sub(self.0.shared.surplus());
+        let published = self.event_stats().total_events;
+        let in_lanes = self.0.shared.in_flight() + self.gate().shares();
+        let open = usize::try_from(published.saturating_sub(ended)).unwrap_or(usize::MAX);
+        let published = usize::try_from(published).unwrap_or(usize::MAX);
+        counted.min(open.saturating_add(in_lanes)).min(published)
     }
 
     /// Whether only events are on their way whose handlers wait for this, or that stand behind

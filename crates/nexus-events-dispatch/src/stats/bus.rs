@@ -111,6 +111,18 @@ pub struct EventStats {
     pub follow_ups_waiting: usize,
 }
 
+impl EventStats {
+    /// Events of which it is known what became of them.
+    pub(crate) fn ended(&self) -> u64 {
+        self.handled_events
+            + self.cancelled_events
+            + self.filtered_events
+            + self.unmatched_events
+            + self.skipped_events
+            + self.lost_events
+    }
+}
+
 /// Everything a bus counts, at one moment.
 ///
 /// Its JSON has `event_stats`, `publish_us`, `handlers` by name, `subscribers` (names by pattern),
