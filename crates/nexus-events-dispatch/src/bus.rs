@@ -24,7 +24,6 @@ use crate::registry::Registry;
 use crate::route::Route;
 use crate::runtime::has_ended;
 use crate::shared::SharedLanes;
-use crate::stamp;
 use crate::stats::{BusCounters, BusStats};
 use crate::stripe::Stripes;
 use crate::subscription::{Subscription, SubscriptionOptions};
@@ -216,9 +215,9 @@ impl Bus {
     pub(crate) fn stamp_at(&self, event: impl IntoEvent) -> Result<(Event, Option<i64>)> {
         let mut stamped = None;
         let event = event.into_event(|| {
-            let now = self.0.clock.moment();
-            stamped = Some(now.unix_micros);
-            stamp::stamp(now)
+            let (stamp, unix_micros) = self.0.clock.stamp();
+            stamped = Some(unix_micros);
+            stamp
         })?;
         Ok((event, stamped))
     }
@@ -473,7 +472,7 @@ impl BusBuilder {
         self
     }
 
-    /// What tells the time of day. Default: [`SystemClock`](crate::SystemClock).
+    /// What tells the time of day, and so the time in ids that are made here. Default: [`SystemClock`](crate::SystemClock).
     ///
     /// ```
     /// use nexus_events_dispatch::{Bus, ManualClock};
@@ -484,7 +483,7 @@ impl BusBuilder {
     /// # Ok::<(), nexus_events_dispatch::Error>(())
     /// ```
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = BusClock(Some(Arc::new(clock)));
+        self.clock = BusClock::own(clock);
         self
     }
 

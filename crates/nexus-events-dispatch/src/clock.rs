@@ -4,8 +4,10 @@ use std::cell::Cell;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use nexus_events_model::Stamp;
 use time::OffsetDateTime;
 
+use crate::stamp::{self, Maker};
 use crate::sync::{Arc, Mutex};
 
 /// Tells the time of day. Durations come from tokio's timer instead.
@@ -71,17 +73,39 @@ thread_local! {
 
 /// The clock of a bus: the machine's, called directly, or another one.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct BusClock(pub(crate) Option<Arc<dyn Clock>>);
+pub(crate) struct BusClock(Option<Arc<Own>>);
+
+/// A clock that one bus alone has, and so ids of its own: they may be ahead of all others.
+#[derive(Debug)]
+struct Own {
+    clock: Box<dyn Clock>,
+    ids: Mutex<Maker>,
+}
 
 impl BusClock {
+    pub(crate) fn own(clock: impl Clock) -> Self {
+        Self(Some(Arc::new(Own { clock: Box::new(clock), ids: Mutex::new(Maker::new()) })))
+    }
+
     pub(crate) fn now(&self) -> OffsetDateTime {
-        self.0.as_ref().map_or_else(|| SystemClock.now(), |clock| clock.now())
+        self.0.as_ref().map_or_else(|| SystemClock.now(), |own| own.clock.now())
+    }
+
+    /// An id and a time, and that in microseconds of Unix time.
+    #[inline]
+    pub(crate) fn stamp(&self) -> (Stamp, i64) {
+        let now = self.moment();
+        let stamp = match &self.0 {
+            Some(own) => own.ids.lock().stamp(now),
+            None => stamp::stamp(now),
+        };
+        (stamp, now.unix_micros)
     }
 
     #[inline]
     pub(crate) fn moment(&self) -> Moment {
-        if let Some(clock) = &self.0 {
-            return Moment::of(clock.now());
+        if let Some(own) = &self.0 {
+            return Moment::of(own.clock.now());
         }
         let now = SystemTime::now();
         Moment::since_1970(now).unwrap_or_else(|| Moment::of(now.into()))

@@ -8,40 +8,43 @@ use uuid::Uuid;
 
 use crate::clock::Moment;
 
-/// What one thread needs to make ids: its own random part, the last millisecond and a counter.
-struct Maker {
-    thread: u64,
+/// What one thread, or one bus with a clock of its own, needs to make ids: its own random part, the
+/// last millisecond and a counter.
+#[derive(Debug)]
+pub(crate) struct Maker {
+    random: u64,
     millis: Cell<u64>,
     counter: Cell<u32>,
 }
 
-/// Bits of the counter; the rest of a UUIDv7's 74 free bits names the thread.
+/// Bits of the counter; the rest of a UUIDv7's 74 free bits names the maker.
 const COUNTER_BITS: u32 = 26;
-const THREAD_BITS: u32 = 74 - COUNTER_BITS;
+const RANDOM_BITS: u32 = 74 - COUNTER_BITS;
 
 thread_local! {
-    static MAKER: Maker = Maker {
-        // Seeded by the operating system, differently for each thread.
-        thread: RandomState::new().hash_one(std::thread::current().id()),
-        millis: Cell::new(0),
-        counter: Cell::new(0),
-    };
+    static MAKER: Maker = Maker::new();
 }
 
-/// An id and the time it was made at.
+/// An id and the time it was made at, on the machine's clock.
 #[inline]
 pub(crate) fn stamp(now: Moment) -> Stamp {
-    Stamp { id: next_id(now), timestamp: now.time }
-}
-
-/// Ids made by one thread sort in the order they were made.
-#[inline]
-fn next_id(now: Moment) -> EventId {
-    let millis = u64::try_from(now.unix_micros).unwrap_or(0) / 1_000;
-    MAKER.with(|maker| maker.next(millis))
+    MAKER.with(|maker| maker.stamp(now))
 }
 
 impl Maker {
+    pub(crate) fn new() -> Self {
+        // Seeded by the operating system, differently for each thread and each time.
+        let random = RandomState::new().hash_one(std::thread::current().id());
+        Self { random, millis: Cell::new(0), counter: Cell::new(0) }
+    }
+
+    #[inline]
+    pub(crate) fn stamp(&self, now: Moment) -> Stamp {
+        let millis = u64::try_from(now.unix_micros).unwrap_or(0) / 1_000;
+        Stamp { id: self.next(millis), timestamp: now.time }
+    }
+
+    /// Ids of one maker sort in the order they were made.
     #[inline]
     fn next(&self, now: u64) -> EventId {
         let (millis, counter) = match self.counter.get() + 1 {
@@ -55,7 +58,7 @@ impl Maker {
         // Version 7: 48 bits of time, then 74 free ones around those of version and variant.
         let high = (millis << 16) | 0x7000 | u64::from(counter >> (COUNTER_BITS - 12));
         let rest = u64::from(counter & ((1 << (COUNTER_BITS - 12)) - 1));
-        let low = (0b10 << 62) | (rest << THREAD_BITS) | (self.thread & ((1 << THREAD_BITS) - 1));
+        let low = (0b10 << 62) | (rest << RANDOM_BITS) | (self.random & ((1 << RANDOM_BITS) - 1));
         EventId::from(Uuid::from_u64_pair(high, low))
     }
 }
@@ -67,6 +70,10 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
+
+    fn next_id(now: Moment) -> EventId {
+        stamp(now).id
+    }
 
     const NOW: Moment = Moment {
         time: datetime!(2026-01-02 03:04:05.678 UTC),

@@ -253,3 +253,24 @@ async fn redeliver_runs_one_handler_alone_and_never_waits_for_itself() {
     assert_eq!(error.kind(), ErrorKind::UnknownHandler);
     assert_eq!(bus.stats().events.total_events, 2);
 }
+
+#[test]
+fn a_clock_that_is_ahead_is_that_of_its_bus_alone() {
+    let ahead = ManualClock::new(datetime!(2100-01-01 00:00 UTC));
+    let (ahead, other) = (
+        Bus::builder().clock(ahead).build().unwrap(),
+        ManualClock::new(datetime!(2026-01-01 00:00 UTC)),
+    );
+    let other = Bus::builder().clock(other).build().unwrap();
+    let year = |bus: &Bus| {
+        let id = bus.stamp(event("a")).unwrap().id().as_uuid().unwrap();
+        let (seconds, _) = id.get_timestamp().unwrap().to_unix();
+        time::OffsetDateTime::from_unix_timestamp(seconds as i64).unwrap().year()
+    };
+    assert_eq!(year(&ahead), 2100);
+    assert_eq!(year(&other), 2026);
+    assert!(year(&Bus::new()) < 2100);
+    // As without it, ids of one bus sort as they were made.
+    let ids: Vec<_> = (0..100).map(|_| ahead.stamp(event("a")).unwrap().id().clone()).collect();
+    assert!(ids.is_sorted_by(|a, b| a < b));
+}
