@@ -58,6 +58,14 @@ impl Bus {
     /// A full queue is waited for up to a second; then that handler is skipped and counted in
     /// [`Receipt::rejected`]. Called from inside a handler this is [`Context::publish`].
     ///
+    /// # Cancel safety
+    /// When the future is dropped the event is either in, or nothing of it has happened; only the
+    /// receipt would say which. It is not in before the future is polled, while a layer waits
+    /// before the door, and while a full lane that handlers share is waited for. After that it goes
+    /// on without its publisher: it keeps its place before a full queue as long as that queue's
+    /// policy says, and lower waves follow. Publishing it again under the same id is safe behind a
+    /// [`Dedup`](crate::layers::Dedup) layer.
+    ///
     /// ```
     /// use nexus_events_dispatch::Bus;
     /// use nexus_events_model::Event;
@@ -110,6 +118,11 @@ impl Bus {
     ///
     /// Called from inside a handler this is [`Context::publish_and_wait`].
     ///
+    /// # Cancel safety
+    /// The event is in with the first poll, unless a layer waits before the door. When the future
+    /// is dropped after that, the event goes on as with [`publish`](Self::publish), and only its
+    /// report is lost.
+    ///
     /// ```
     /// use nexus_events_dispatch::{Bus, HandlerExt};
     /// use nexus_events_model::Event;
@@ -133,7 +146,12 @@ impl Bus {
     }
 
     /// Publishes several events in order. All are checked first: one that is malformed stops the
-    /// whole batch before anything is published.
+    /// whole batch before anything is published. One that is refused later stops it too; those
+    /// before it are in then.
+    ///
+    /// # Cancel safety
+    /// When the future is dropped, the events before the one in hand are in, that one is as with
+    /// [`publish`](Self::publish), and those behind it are not published.
     ///
     /// ```
     /// use nexus_events_dispatch::Bus;
