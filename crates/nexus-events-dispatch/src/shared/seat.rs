@@ -14,7 +14,9 @@ use crate::route::Route;
 use crate::stripe::{Stripe, ThreadRoute};
 use crate::sync::{Arc, Instant};
 
-/// Routes it remembers while it has work, for events of several types in turn.
+/// Routes it remembers while it has work, for events of several types in turn. Beyond them it forgets
+/// all: 17 to 200 types cost 5 % more instructions per event than 16, and a table of 64 costs as
+/// much at 17 and more elsewhere.
 const ROUTES: usize = 16;
 
 /// How often a task that was busy looks again before it parks. Waking it costs more than that,

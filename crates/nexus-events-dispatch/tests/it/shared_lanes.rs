@@ -53,24 +53,29 @@ async fn events_on_the_long_way_keep_their_place() {
     assert_eq!(log.take(), names);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slow_handler_moves_out_and_holds_up_no_other() {
-    let bus = Bus::new();
-    let (go, gate) = mpsc::channel::<()>();
-    let gate = Mutex::new(gate);
-    let slow_runs = Arc::new(AtomicUsize::new(0));
-    let runs = slow_runs.clone();
-    let slow = move |_: &Event| {
-        // Works for a while at first, then hangs until it is told to go on.
+/// A handler that works for a while at the first 200 events, then hangs until it is told to go on.
+fn slow_and_then_hangs(
+    runs: &Arc<AtomicUsize>,
+    go: mpsc::Receiver<()>,
+) -> impl Fn(&Event) + Send + Sync + use<> {
+    let (runs, go) = (runs.clone(), Mutex::new(go));
+    move |_: &Event| {
         if runs.fetch_add(1, Ordering::SeqCst) < 200 {
             let started = Instant::now();
             while started.elapsed() < SLOW_TURN * 2 {
                 std::hint::spin_loop();
             }
         } else {
-            let _ = gate.lock().recv();
+            let _ = go.lock().recv();
         }
-    };
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_handler_moves_out_and_holds_up_no_other() {
+    let bus = Bus::new();
+    let ((go, gate), slow_runs) = (mpsc::channel::<()>(), Arc::new(AtomicUsize::new(0)));
+    let slow = slow_and_then_hangs(&slow_runs, gate);
     bus.on("a", slow.mode(Mode::Queued).named("slow")).unwrap();
     bus.on("b", (|_: &Event| {}).mode(Mode::Queued).named("other lane")).unwrap();
     let fast_runs = Arc::new(AtomicUsize::new(0));
@@ -180,20 +185,8 @@ async fn a_shutdown_at_its_deadline_counts_what_waits_as_lost() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_for_a_handler_that_moved_out_is_lost_at_the_deadline_too() {
     let bus = Bus::new();
-    let (go, gate) = mpsc::channel::<()>();
-    let gate = Mutex::new(gate);
-    let runs = Arc::new(AtomicUsize::new(0));
-    let counts = runs.clone();
-    let slow = move |_: &Event| {
-        if counts.fetch_add(1, Ordering::SeqCst) < 200 {
-            let started = Instant::now();
-            while started.elapsed() < SLOW_TURN * 2 {
-                std::hint::spin_loop();
-            }
-        } else {
-            let _ = gate.lock().recv();
-        }
-    };
+    let ((go, gate), runs) = (mpsc::channel::<()>(), Arc::new(AtomicUsize::new(0)));
+    let slow = slow_and_then_hangs(&runs, gate);
     bus.on("a", slow.mode(Mode::Queued).named("slow")).unwrap();
     for _ in 0..200 {
         bus.publish(event("a")).await.unwrap();

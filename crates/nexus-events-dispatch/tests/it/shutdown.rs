@@ -10,19 +10,25 @@ use tokio::sync::Semaphore;
 use crate::corners::block_on;
 use crate::{Log, event};
 
-#[tokio::test]
-async fn it_closes_the_intake_and_drains_queues_and_follow_ups() {
-    let (bus, log) = (Bus::new(), Log::default());
+/// Registers a handler that publishes a follow-up once this is closed.
+fn publishes_when_told(bus: &Bus) -> Arc<Semaphore> {
     let gate = Arc::new(Semaphore::new(0));
     let waits = gate.clone();
-    bus.on("a", move |_: Event, context: Context| {
+    let publishes = move |_: Event, context: Context| {
         let waits = waits.clone();
         async move {
             let _ = waits.acquire().await;
             context.publish(event("b")).map(|_| ())
         }
-    })
-    .unwrap();
+    };
+    bus.on("a", publishes).unwrap();
+    gate
+}
+
+#[tokio::test]
+async fn it_closes_the_intake_and_drains_queues_and_follow_ups() {
+    let (bus, log) = (Bus::new(), Log::default());
+    let gate = publishes_when_told(&bus);
     bus.on("b", log.writes_async("b")).unwrap();
     for _ in 0..10 {
         bus.publish(event("a")).await.unwrap();
@@ -199,16 +205,7 @@ async fn an_event_on_its_publishers_stack_goes_on_and_is_not_lost() {
 #[tokio::test(start_paused = true)]
 async fn what_got_through_counts_though_its_follow_ups_did_not() {
     let bus = Bus::new();
-    let gate = Arc::new(Semaphore::new(0));
-    let waits = gate.clone();
-    bus.on("a", move |_: Event, context: Context| {
-        let waits = waits.clone();
-        async move {
-            let _ = waits.acquire().await;
-            context.publish(event("b")).map(|_| ())
-        }
-    })
-    .unwrap();
+    let gate = publishes_when_told(&bus);
     bus.on("b", async |_: Event| std::future::pending::<()>().await).unwrap();
     for _ in 0..4 {
         bus.publish(event("a")).await.unwrap();
