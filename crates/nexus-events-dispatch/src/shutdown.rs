@@ -111,9 +111,12 @@ impl Bus {
     /// places for a moment, and what is about to be refused counts too; the books have each event
     /// once, but call one handled that waits in a shared lane.
     fn on_their_way(&self) -> usize {
+        if self.in_flight() == 0 {
+            return 0;
+        }
         let ended = self.event_stats().ended();
         let counted = self.in_flight().saturating_sub(self.0.shared.surplus());
-        let published = self.event_stats().total_events;
+        let published = self.published();
         let in_lanes = self.0.shared.in_flight() + self.gate().shares();
         let open = usize::try_from(published.saturating_sub(ended)).unwrap_or(usize::MAX);
         let published = usize::try_from(published).unwrap_or(usize::MAX);

@@ -20,7 +20,7 @@ impl Bus {
         let (counters, stripes) = (self.counters(), &self.0.stripes);
         let failed = stripes.sum(|counts| &counts.failed);
         EventStats {
-            total_events: counters.published.get() + stripes.sum(|counts| &counts.published),
+            total_events: self.published(),
             processed_events: (counters.processed.get() + stripes.sum(|counts| &counts.runs))
                 .saturating_sub(failed),
             failed_events: counters.failed.get() + failed,
@@ -39,6 +39,11 @@ impl Bus {
             in_flight: self.in_flight(),
             follow_ups_waiting: self.follow_ups().waiting(),
         }
+    }
+
+    /// Events published so far.
+    pub(crate) fn published(&self) -> u64 {
+        self.counters().published.get() + self.0.stripes.sum(|counts| &counts.published)
     }
 
     pub(crate) fn publish_latency(&self) -> Latency {
