@@ -17,9 +17,7 @@ use crate::here;
 use crate::history::History;
 use crate::lane::Lane;
 use crate::layer::{Layer, Layers, NewSubscription};
-use crate::limits::{
-    HISTORY_BYTES_DEFAULT, HISTORY_EVENTS_DEFAULT, STUCK_AFTER_DEFAULT, WORKERS_DEFAULT,
-};
+use crate::limits::{HISTORY_BYTES_DEFAULT, HISTORY_EVENTS_DEFAULT, WORKERS_DEFAULT};
 use crate::registry::Registry;
 use crate::route::Route;
 use crate::runtime::has_ended;
@@ -407,7 +405,7 @@ impl fmt::Debug for Bus {
 #[must_use = "a builder does nothing until it is built"]
 pub struct BusBuilder {
     max_workers: usize,
-    stuck_after: Duration,
+    stuck_after: Option<Duration>,
     history: usize,
     history_bytes: usize,
     clock: BusClock,
@@ -419,7 +417,7 @@ impl Default for BusBuilder {
     fn default() -> Self {
         Self {
             max_workers: WORKERS_DEFAULT,
-            stuck_after: STUCK_AFTER_DEFAULT,
+            stuck_after: None,
             history: HISTORY_EVENTS_DEFAULT,
             history_bytes: HISTORY_BYTES_DEFAULT,
             clock: BusClock::default(),
@@ -439,7 +437,8 @@ impl BusBuilder {
     /// How long a handler may hold up its thread, more than 0: its own code, not what it awaits.
     /// Then it is given up: its event counts as timed out, others go on elsewhere, and its later
     /// events are dropped until it returns. Looked at once a second, or as often as this is, so it
-    /// may take a little longer. Default: 30 s.
+    /// may take a little longer. Default: 30 s, and any time for [`Mode::Blocking`], which is there to
+    /// block; when set it holds for that, too.
     ///
     /// ```
     /// use std::time::Duration;
@@ -449,7 +448,7 @@ impl BusBuilder {
     /// # Ok::<(), nexus_events_dispatch::Error>(())
     /// ```
     pub fn stuck_after(mut self, after: Duration) -> Self {
-        self.stuck_after = after;
+        self.stuck_after = Some(after);
         self
     }
 
@@ -534,7 +533,7 @@ impl BusBuilder {
                 format!("max_workers is 1 to {}, not {}", Semaphore::MAX_PERMITS, self.max_workers);
             return Err(Error::new(ErrorKind::InvalidOption, message));
         }
-        if self.stuck_after.is_zero() {
+        if self.stuck_after.is_some_and(|after| after.is_zero()) {
             let message = "stuck_after is more than 0; 30 s unless set";
             return Err(Error::new(ErrorKind::InvalidOption, message));
         }

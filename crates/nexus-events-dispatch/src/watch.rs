@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::bus::{Bus, Inner};
 use crate::entry::Entry;
 use crate::handler::Mode;
-use crate::limits::{OVERDUE_AFTER, STUCK_THREADS_MAX};
+use crate::limits::{OVERDUE_AFTER, STUCK_AFTER_DEFAULT, STUCK_THREADS_MAX};
 use crate::runtime::{contained, step_back};
 use crate::sync::{
     Arc, AtomicBool, AtomicUsize, Handle, Instant, Mutex, Notify, Ordering, Weak, timeout,
@@ -50,6 +50,8 @@ impl Sight {
 
 pub(crate) struct Watch {
     stuck_after: Duration,
+    /// Whether that holds for threads that may block.
+    with_blocking: bool,
     posts: Mutex<Vec<Post>>,
     /// Whether somebody looks, or nobody needs to any more.
     awake: AtomicBool,
@@ -75,9 +77,10 @@ struct Seen {
 }
 
 impl Watch {
-    pub(crate) fn new(stuck_after: Duration) -> Arc<Self> {
+    pub(crate) fn new(stuck_after: Option<Duration>) -> Arc<Self> {
         Arc::new(Self {
-            stuck_after,
+            stuck_after: stuck_after.unwrap_or(STUCK_AFTER_DEFAULT),
+            with_blocking: stuck_after.is_some(),
             posts: Mutex::default(),
             awake: AtomicBool::new(false),
             over: AtomicBool::new(false),
@@ -163,7 +166,8 @@ impl Watch {
             seen.sight.entry.counters.is_overdue(true);
             trace::overdue(&seen.sight.entry, ran);
         }
-        if ran < self.stuck_after || seen.hopeless {
+        let has_time = ran < self.stuck_after || !(holds_up || self.with_blocking);
+        if has_time || seen.hopeless {
             return true;
         }
         if !std::mem::replace(&mut seen.doubted, true) {

@@ -242,7 +242,7 @@ fn blocking(options: SubscriptionOptions) -> SubscriptionOptions {
 /// The time is the test's here: only threads that may block are held up.
 #[tokio::test(start_paused = true)]
 async fn a_blocking_handler_that_hangs_gives_its_worker_back() {
-    let bus = Bus::builder().max_workers(1).build().unwrap();
+    let bus = Bus::builder().max_workers(1).stuck_after(STUCK_AFTER_DEFAULT).build().unwrap();
     let (gate, log) = (Gate::new(), Log::default());
     bus.on("a.hangs", gate.hangs(&log).with(blocking).named("hangs")).unwrap();
     bus.on("b", log.writes("other").with(blocking)).unwrap();
@@ -258,6 +258,19 @@ async fn a_blocking_handler_that_hangs_gives_its_worker_back() {
     assert!(bus.shutdown(Duration::from_secs(1)).await.is_clean());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_blocking_handler_has_any_time_unless_asked_otherwise() {
+    let (bus, gate, log) = (Bus::new(), Gate::new(), Log::default());
+    bus.on("hangs", gate.hangs(&log).with(blocking).named("hangs")).unwrap();
+    bus.publish(event("hangs")).await.unwrap();
+    gate.is_met_by(1).await;
+    passes(STUCK_AFTER_DEFAULT * 3).await;
+    assert_eq!((stuck(&bus, "hangs"), bus.stats().events.in_flight), ((0, 0), 1));
+    drop(gate.go);
+    bus.idle().await;
+    assert_eq!(log.take(), ["hangs"]);
+}
+
 /// Second for second, so that whoever looks now and then does.
 async fn passes(time: Duration) {
     for _ in 0..time.as_secs() + 2 {
@@ -268,7 +281,8 @@ async fn passes(time: Duration) {
 
 #[tokio::test(start_paused = true)]
 async fn no_more_threads_than_so_many_are_left_to_handlers_that_hang() {
-    let bus = Bus::builder().max_workers(STUCK_THREADS_MAX + 1).build().unwrap();
+    let bus = Bus::builder().max_workers(STUCK_THREADS_MAX + 1).stuck_after(STUCK_AFTER_DEFAULT);
+    let bus = bus.build().unwrap();
     let (gates, log) = ([(); STUCK_THREADS_MAX + 1].map(|()| Gate::new()), Log::default());
     for gate in &gates {
         bus.on("hangs", gate.hangs(&log).with(blocking)).unwrap();
