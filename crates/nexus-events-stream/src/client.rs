@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::allowance::Allowance;
 use crate::close_code::CloseReason;
 use crate::heartbeat::{Beat, Heartbeat};
-use crate::limits::{BATCH_MESSAGES_MAX, LINGER};
+use crate::limits::LINGER;
 use crate::pause::Pause;
 use crate::protocol::{self, Request, Subscribe};
 use crate::queue::{ClientQueue, Frame};
@@ -95,21 +95,21 @@ impl<S: Socket> Connection<S> {
         if let Some(reason) = client.queue.take(batch) {
             return Err(reason);
         }
-        let count = batch.len();
-        if count > 0 {
+        if !batch.is_empty() {
             self.write(batch).await?;
             self.session.shared.counters.delivered(client.queue.written());
-            self.pause.wrote();
+            self.pause.wrote(&self.session.shared.writes);
         } else {
             // What an idle client holds is what counts when there are ten thousand.
             *batch = Vec::new();
         }
+        let writes = &self.session.shared.writes;
         tokio::select! {
             biased;
             message = self.socket.next(), if client.queue.has_reply_room() => self.hear(message),
-            () = std::future::ready(()), if count == BATCH_MESSAGES_MAX => Ok(()),
-            () = self.pause.next_write(&client.queue, count == 0) => Ok(()),
+            // Before the writes, which may never come to an end.
             beat = self.heartbeat.beat() => self.beat(beat).await,
+            () = self.pause.next_write(&client.queue, writes) => Ok(()),
         }
     }
 

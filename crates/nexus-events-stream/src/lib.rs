@@ -44,9 +44,10 @@
 //! # Cost
 //!
 //! An event is encoded when the first subscription wants it, once for all; an event nobody wants
-//! costs one look into an index. What waits is written in one go and flushed once; a client that was
-//! written to less than a millisecond ago ([`StreamOptions::write_pause`]) gets what comes meanwhile
-//! together.
+//! costs one look into an index. What waits is written in one go and flushed once. While
+//! clients are written to very often, all together, each of them is written to once in a
+//! millisecond or two ([`StreamOptions::write_pause`]), so that there is something left of the
+//! machine.
 //!
 //! # Shutdown
 //!

@@ -53,8 +53,14 @@ pub const PONG_DEFAULT: Duration = Duration::from_secs(10);
 /// How long a client may take to read what was written, and to answer a close.
 pub const WRITE_STALL_DEFAULT: Duration = Duration::from_secs(10);
 
-/// Least time between two writes to a client.
+/// Least time between two writes to a client, while there are many of them in all.
 pub const WRITE_PAUSE_DEFAULT: Duration = Duration::from_millis(1);
+
+/// How many that is: writes to all clients in a second, with 5 µs each a quarter of a processor.
+pub const WRITE_PAUSE_ABOVE_DEFAULT: u32 = 50_000;
+
+/// The time over which they are counted.
+pub(crate) const WRITE_RATE_WINDOW: Duration = Duration::from_millis(10);
 
 /// Longest least time between two writes to a client.
 pub const WRITE_PAUSE_MAX: Duration = Duration::from_secs(1);

@@ -35,6 +35,7 @@ pub struct StreamOptions {
     pub(crate) pong: Duration,
     pub(crate) write_stall: Duration,
     pub(crate) write_pause: Duration,
+    pub(crate) write_pause_above: u32,
     pub(crate) origins: Vec<String>,
 }
 
@@ -55,6 +56,7 @@ impl Default for StreamOptions {
             pong: limits::PONG_DEFAULT,
             write_stall: limits::WRITE_STALL_DEFAULT,
             write_pause: limits::WRITE_PAUSE_DEFAULT,
+            write_pause_above: limits::WRITE_PAUSE_ABOVE_DEFAULT,
             origins: Vec::new(),
         }
     }
@@ -126,13 +128,15 @@ impl StreamOptions {
         self
     }
 
-    /// The least time between two writes to a client: an event that comes sooner after the last
-    /// write waits, and goes out with what comes meanwhile. Zero writes as soon as possible, at
-    /// the cost of more processor time when a client gets more than a thousand events a second.
-    /// It is as exact as the timer of the runtime, a millisecond. When a quarter of a client's
-    /// queue is taken, nothing waits.
-    pub fn write_pause(mut self, least: Duration) -> Self {
-        self.write_pause = least;
+    /// The least time between two writes to a client while all clients together are written to
+    /// more often than so many times a second: an event that comes sooner after the last write
+    /// waits, and goes out with what comes meanwhile. The runtime's timer makes up to a millisecond
+    /// more of it. It is 0, for no pause ever, or 1 ms to 1 s.
+    ///
+    /// Nothing waits while a whole batch (256 messages) or a quarter of the client's queue is
+    /// there, and neither do replies. Default: 1 ms above 50,000 writes a second.
+    pub fn write_pause(mut self, least: Duration, above_per_second: u32) -> Self {
+        (self.write_pause, self.write_pause_above) = (least, above_per_second);
         self
     }
 
@@ -159,9 +163,10 @@ impl StreamOptions {
         time("ping", self.ping)?;
         time("pong", self.pong)?;
         time("write stall", self.write_stall)?;
-        if self.write_pause > limits::WRITE_PAUSE_MAX {
+        let pauses = Duration::from_millis(1)..=limits::WRITE_PAUSE_MAX;
+        if !self.write_pause.is_zero() && !pauses.contains(&self.write_pause) {
             let message = format!(
-                "write pause is 0 to {:?}, not {:?}",
+                "write pause is 0, or 1 ms to {:?}, not {:?}",
                 limits::WRITE_PAUSE_MAX,
                 self.write_pause
             );
@@ -202,6 +207,7 @@ impl StreamOptions {
             "pong_seconds": self.pong.as_secs_f64(),
             "write_stall_seconds": self.write_stall.as_secs_f64(),
             "write_pause_seconds": self.write_pause.as_secs_f64(),
+            "write_pause_above_per_second": self.write_pause_above,
             "message_bytes": limits::MESSAGE_BYTES_MAX,
             "reply_bytes": limits::REPLY_BYTES_MAX,
             "allowed_origins": self.origins,
@@ -251,7 +257,8 @@ mod tests {
             (options().ping(seconds(9), Duration::ZERO), "pong"),
             (options().ping(seconds(9), seconds(9)), "pong within 9s"),
             (options().write_stall(Duration::ZERO), "write stall"),
-            (options().write_pause(seconds(2)), "write pause"),
+            (options().write_pause(seconds(2), 0), "write pause"),
+            (options().write_pause(Duration::from_micros(100), 0), "write pause"),
             (options().allow_origin("example.com"), "example.com"),
         ] {
             let error = options.check().unwrap_err();

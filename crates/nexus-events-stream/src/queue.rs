@@ -58,11 +58,27 @@ pub(crate) enum Pushed {
     TooLarge,
 }
 
+/// What a client's queue asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Demand {
+    Nothing,
+    /// To be written to, when that suits.
+    Some,
+    /// To be written to at once: so much waits, or the end has come.
+    Pressing,
+}
+
 /// How much waits, in events and broadcasts; replies are not counted here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Load {
     pub(crate) messages: usize,
     pub(crate) bytes: usize,
+}
+
+impl Load {
+    fn less(self, other: Self) -> Self {
+        Self { messages: self.messages - other.messages, bytes: self.bytes - other.bytes }
+    }
 }
 
 pub(crate) struct ClientQueue {
@@ -123,7 +139,8 @@ impl ClientQueue {
             return Pushed::Full;
         }
         state.load = Load { messages: load.messages + 1, bytes: load.bytes + bytes };
-        let pressing = self.presses(state.load) && !self.presses(load);
+        let waited = load.less(state.taken);
+        let pressing = self.presses(state.load.less(state.taken)) && !self.presses(waited);
         self.put(state, frame);
         if pressing {
             self.pressing.notify_one();
@@ -147,9 +164,21 @@ impl ClientQueue {
         }
     }
 
-    /// Whether a quarter of the room is taken.
-    fn presses(&self, load: Load) -> bool {
-        load.messages > self.messages_max / 4 || load.bytes > self.bytes_max / 4
+    /// Whether so much waits: a whole batch, or a quarter of the room.
+    fn presses(&self, waiting: Load) -> bool {
+        waiting.messages >= BATCH_MESSAGES_MAX.min(self.messages_max / 4)
+            || waiting.bytes > self.bytes_max / 4
+    }
+
+    pub(crate) fn demand(&self) -> Demand {
+        let state = self.state.lock();
+        if state.ending.is_some() || self.presses(state.load.less(state.taken)) {
+            Demand::Pressing
+        } else if state.frames.is_empty() {
+            Demand::Nothing
+        } else {
+            Demand::Some
+        }
     }
 
     fn announce_end(&self) {
@@ -197,8 +226,7 @@ impl ClientQueue {
     pub(crate) fn written(&self) -> Load {
         let mut state = self.state.lock();
         let written = std::mem::take(&mut state.taken);
-        state.load.messages -= written.messages;
-        state.load.bytes -= written.bytes;
+        state.load = state.load.less(written);
         written
     }
 
@@ -208,6 +236,7 @@ impl ClientQueue {
         state.ending.get_or_insert(CloseReason::Lost);
         let frames = std::mem::take(&mut state.frames);
         let load = std::mem::take(&mut state.load);
+        state.taken = Load::default();
         drop(state);
         drop(frames);
         load

@@ -23,6 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::options::StreamOptions;
 use crate::origin::AllowedOrigin;
+use crate::pause::WriteRate;
 use crate::queue::{Frame, Load, Pushed};
 use crate::stats::{Counters, StreamStats};
 use crate::subscriptions::Subscriptions;
@@ -55,6 +56,7 @@ pub(crate) struct Shared {
     pub(crate) origins: Vec<AllowedOrigin>,
     pub(crate) subscriptions: Subscriptions,
     pub(crate) counters: Counters,
+    pub(crate) writes: WriteRate,
     pub(crate) clients: Mutex<HashMap<Uuid, Arc<Client>>>,
     /// One permit per open connection.
     pub(crate) slots: Arc<Semaphore>,
@@ -73,6 +75,7 @@ impl Streamer {
         let origins = options.check()?;
         let shared = Arc::new(Shared {
             slots: Arc::new(Semaphore::new(options.connections)),
+            writes: WriteRate::new(options.write_pause_above),
             options,
             origins,
             subscriptions: Subscriptions::default(),

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::extract::ws::Message;
@@ -12,7 +12,7 @@ use nexus_events_model::Event;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep};
 use tokio_tungstenite::tungstenite::{self, error::CapacityError};
 
 use crate::{StreamOptions, Streamer};
@@ -22,6 +22,9 @@ struct FakeSocket {
     incoming: mpsc::UnboundedReceiver<Result<Message, axum::Error>>,
     outgoing: mpsc::UnboundedSender<Message>,
     blocked: Arc<Mutex<bool>>,
+    /// How long a flush takes.
+    takes: Arc<Mutex<Duration>>,
+    flush: Option<Pin<Box<Sleep>>>,
 }
 
 impl Stream for FakeSocket {
@@ -43,7 +46,13 @@ impl Sink<Message> for FakeSocket {
         self.outgoing.send(message).map_err(axum::Error::new)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
+        let takes = *self.takes.lock();
+        if !takes.is_zero() {
+            let flush = self.flush.get_or_insert_with(|| Box::pin(sleep(takes)));
+            ready!(flush.as_mut().poll(cx));
+            self.flush = None;
+        }
         self.poll_ready(cx)
     }
 
@@ -58,6 +67,7 @@ struct Rig {
     says: mpsc::UnboundedSender<Result<Message, axum::Error>>,
     hears: mpsc::UnboundedReceiver<Message>,
     blocked: Arc<Mutex<bool>>,
+    takes: Arc<Mutex<Duration>>,
     task: JoinHandle<()>,
 }
 
@@ -76,10 +86,12 @@ impl Rig {
     fn connect(bus: Bus, streamer: Streamer) -> Self {
         let (says, incoming) = mpsc::unbounded_channel();
         let (outgoing, hears) = mpsc::unbounded_channel();
-        let blocked = Arc::default();
-        let socket = FakeSocket { incoming, outgoing, blocked: Arc::clone(&blocked) };
+        let (blocked, takes) = <(Arc<Mutex<bool>>, Arc<Mutex<Duration>>)>::default();
+        let (flush, held) = (None, (blocked.clone(), takes.clone()));
+        let socket = FakeSocket { incoming, outgoing, blocked, takes, flush };
         let task = tokio::spawn(super::serve(streamer.shared.clone(), socket, bus.now()));
-        Self { bus, streamer, says, hears, blocked, task }
+        let (blocked, takes) = held;
+        Self { bus, streamer, says, hears, blocked, takes, task }
     }
 
     fn say(&self, text: &str) {
@@ -158,7 +170,7 @@ async fn a_write_that_stalls_ends_the_connection() {
 
 #[tokio::test(start_paused = true)]
 async fn a_full_queue_ends_the_connection_at_once_although_a_write_is_stalled() {
-    let options = StreamOptions::new().queue(10, 1 << 20).write_pause(Duration::ZERO);
+    let options = StreamOptions::new().queue(10, 1 << 20).write_pause(Duration::ZERO, 0);
     let rig = Rig::start(options).await;
     *rig.blocked.lock() = true;
     let start = Instant::now();
@@ -177,7 +189,7 @@ async fn a_full_queue_ends_the_connection_at_once_although_a_write_is_stalled() 
 /// A client that was not written to for a while, and the length of its pause.
 async fn rested(options: StreamOptions) -> (Rig, Duration) {
     let pause = Duration::from_millis(40);
-    let rig = Rig::start(options.write_pause(pause)).await;
+    let rig = Rig::start(options.write_pause(pause, 0)).await;
     tokio::time::sleep(2 * pause).await;
     (rig, pause)
 }
@@ -203,7 +215,7 @@ async fn the_first_event_after_a_pause_is_written_at_once_and_the_next_ones_toge
 
 #[tokio::test(start_paused = true)]
 async fn without_a_pause_nothing_waits() {
-    let mut rig = Rig::start(StreamOptions::new().write_pause(Duration::ZERO)).await;
+    let mut rig = Rig::start(StreamOptions::new().write_pause(Duration::ZERO, 0)).await;
     let start = Instant::now();
     for _ in 0..10 {
         rig.publish();
@@ -228,6 +240,70 @@ async fn what_takes_a_quarter_of_the_queue_does_not_wait() {
         assert!(start.elapsed() < pause, "{:?}", start.elapsed());
         assert_eq!(rig.streamer.stats().connected_clients, 1);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_while_a_quarter_is_being_written_does_not_wait_either() {
+    let (mut rig, pause) = rested(StreamOptions::new().queue(40, 1 << 20)).await;
+    *rig.takes.lock() = pause / 20;
+    let start = Instant::now();
+    for _ in 0..2 {
+        (0..12).for_each(|_| rig.publish());
+        // They are taken then, and not yet written.
+        rig.text().await;
+    }
+    for _ in 0..22 {
+        rig.text().await;
+    }
+    assert!(start.elapsed() < pause, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_is_heard_whatever_is_being_written_or_waited_for() {
+    for pause in [0, 1, 1_000].map(Duration::from_millis) {
+        for before in [1, 3] {
+            let mut rig = Rig::start(StreamOptions::new().write_pause(pause, 0)).await;
+            sleep(Duration::from_secs(2)).await;
+            *rig.takes.lock() = Duration::from_millis(2);
+            rig.publish();
+            sleep(Duration::from_millis(before)).await;
+            rig.publish();
+            let start = Instant::now();
+            rig.streamer.shutdown(Duration::ZERO).await;
+            assert_eq!(rig.close_code().await, Some(1001));
+            assert!(start.elapsed() < Duration::from_millis(10), "{pause:?} {:?}", start.elapsed());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_single_client_is_no_reason_to_wait() {
+    let mut rig = Rig::start(StreamOptions::new()).await;
+    let start = Instant::now();
+    for _ in 0..10 {
+        rig.publish();
+        rig.text().await;
+    }
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+/// Without a pause there is always something to write.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_always_written_to_is_pinged() {
+    let mut rig = Rig::start(StreamOptions::new().write_pause(Duration::ZERO, 0)).await;
+    *rig.takes.lock() = Duration::from_millis(20);
+    let bus = rig.bus.clone();
+    let publisher = tokio::spawn(async move {
+        loop {
+            bus.try_publish(Event::builder("a.b")).unwrap();
+            sleep(Duration::from_millis(10)).await;
+        }
+    });
+    let start = Instant::now();
+    while !matches!(rig.hears.recv().await, Some(Message::Ping(_))) {
+        assert!(start.elapsed() < Duration::from_secs(30));
+    }
+    publisher.abort();
 }
 
 #[tokio::test(start_paused = true)]

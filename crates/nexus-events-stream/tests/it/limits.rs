@@ -174,6 +174,7 @@ async fn d11_limits_show_in_the_statistics() {
         ("inbound_burst", 18),
         ("errors_per_minute", 19),
         ("handshake_bytes", 2_000),
+        ("write_pause_above_per_second", 50_000),
     ] {
         assert_eq!(limits[name], value, "{name}");
     }
