@@ -23,8 +23,11 @@ the peers of a column took turns. Made by `cargo bench -p nexus-events-benches -
 const INLINE: &str = "\
 Handlers run on the producer's stack. A cell is the time one publish takes its producer, event
 included; two producers publish at the same time from two threads. *Our event* is stamped by a bus,
-with id and time of day; the *lean event* has an id from a counter and no time. `bevy_ecs` has one
-owner, so two producers share it behind a mutex. `agent-event-bus` carries JSON values only.
+with id and time of day, and has fifteen fields; the *lean event* has an id from a counter, no time,
+and no more than what is read. A peer whose name says nothing of it carries the lean one. Which
+ratios that leaves within reach is in [design 0012](../design/0012-what-dispatch-is-compared-with.md).
+`bevy_ecs` has one owner, so two producers share it behind a mutex. `agent-event-bus` carries JSON
+values only.
 ";
 
 const QUEUED: &str = "\
