@@ -445,6 +445,11 @@ impl Delivery {
         }
     }
 
+    /// Whether somebody waits for its report.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.report.is_some()
+    }
+
     /// Whether it is the whole event, and not a share of one that is counted elsewhere.
     pub(crate) fn is_counted(&self) -> bool {
         self.counted

@@ -124,8 +124,13 @@ pub(crate) async fn handle(
     };
     let Some(Call { job, held, .. }) = in_hand.take() else { return false };
     if let Some(Some(ended)) = ended {
+        let is_awaited = job.delivery.is_awaited();
         if job.delivery.done(job.place, entry, ended, held) {
             job.delivery.drive_on();
+        }
+        if is_awaited {
+            // Who has the report now is not to wait for the next handler.
+            step_back().await;
         }
         return true;
     }

@@ -177,7 +177,10 @@ impl Hand {
                 return None;
             }
         }
-        Some(std::mem::replace(&mut *held, Held { over: true, ..Held::default() }))
+        let mut taken = std::mem::replace(&mut *held, Held { over: true, ..Held::default() });
+        // It is given up, or was done before.
+        taken.running = None;
+        Some(taken)
     }
 }
 
@@ -274,6 +277,9 @@ mod tests {
         assert!(hand.next().is_none());
         assert_eq!(hand.settle(), 0);
         let next = Hand::of(taken);
+        assert_eq!(next.left(), ["b", "c"]);
+        assert!(next.running().is_none());
         assert_eq!(next.settle(), 3);
+        assert!(!next.is_busy());
     }
 }

@@ -105,26 +105,40 @@ impl SharedLane {
                     }
                 }
                 Work::Share(share) => {
-                    // Those that follow are the same pass, as far as others are concerned.
-                    let _passing = server.stripe.enter_any(bus.gate());
-                    let _here = here::on_lane(&server.stripe);
-                    let mut next = Some(share);
-                    while let Some(share) = next {
-                        let turn = share.turn;
-                        self.run_share(bus, server, share, seat);
-                        hand.end(turn);
-                        next = hand.next_share();
+                    if self.run_shares(bus, server, share, seat) {
+                        // Whom this has woken is not to wait for the next handler.
+                        step_back().await;
                     }
                 }
             }
         }
     }
 
-    fn run_share(&self, bus: &Bus, server: &Server, share: Share, seat: &mut Seat) {
+    /// Runs this share and those that follow, until one has gone to other lanes too; whether one
+    /// has.
+    fn run_shares(&self, bus: &Bus, server: &Server, first: Share, seat: &mut Seat) -> bool {
+        // They are the same pass, as far as others are concerned.
+        let _passing = server.stripe.enter_any(bus.gate());
+        let _here = here::on_lane(&server.stripe);
+        let mut next = Some(first);
+        while let Some(share) = next {
+            let turn = share.turn;
+            let has_left = self.run_share(bus, server, share, seat);
+            server.hand.end(turn);
+            if has_left {
+                return true;
+            }
+            next = server.hand.next_share();
+        }
+        false
+    }
+
+    /// Whether it has gone to other lanes too.
+    fn run_share(&self, bus: &Bus, server: &Server, share: Share, seat: &mut Seat) -> bool {
         let Share { event, route, number, first, bytes, .. } = share;
         let context = seat.context(bus, &server.stripe, event, bytes, route);
-        let Some(context) = context else { return };
-        let Some(on_stack) = context.stack() else { return };
+        let Some(context) = context else { return false };
+        let Some(on_stack) = context.stack() else { return false };
         let route = &on_stack.route.route;
         let places = &route.shares()[number].places[first..];
         let counts = &server.stripe.counts;
@@ -134,15 +148,23 @@ impl SharedLane {
                 self.move_out(bus, &route[place]);
             }
         };
+        let mut has_left = false;
         if bus.0.shared.has_moved() {
             let moved = |place: &usize| route[*place].own_lane.get().is_some();
             let (moved, here): (Vec<usize>, Vec<usize>) = places.iter().partition(|it| moved(it));
-            moved.iter().for_each(|place| forward(bus, &on_stack.event, &route[*place]));
             run(&here);
+            if server.is_replaced() {
+                // The one that took over sees to those.
+                return false;
+            }
+            // Last, because a task that is woken here may wait for the handlers of this one.
+            moved.iter().for_each(|place| forward(bus, &on_stack.event, &route[*place]));
+            has_left = !moved.is_empty();
         } else {
             run(places);
         }
         seat.keep(context);
+        has_left
     }
 
     /// `false` when another task has taken the place of this one.
@@ -157,6 +179,7 @@ impl SharedLane {
                 {
                     bus.hand_over(delivery);
                 }
+                step_back().await;
                 true
             }
         }
@@ -198,7 +221,7 @@ async fn pause() {
 }
 
 /// Leaves a share's event to a handler that has moved to a lane of its own.
-fn forward(bus: &Bus, event: &Event, entry: &Arc<Entry>) {
+pub(super) fn forward(bus: &Bus, event: &Event, entry: &Arc<Entry>) {
     let Some(lane) = entry.own_lane.get() else { return };
     // It is counted when it runs.
     entry.counters.passed_over();

@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use super::done::let_go;
 use super::hand::{Hand, Held};
 use super::lane::{Share, SharedLane, Work};
 use super::seat::Seat;
 use super::server::Server;
+use super::serving::forward;
 use crate::bus::Bus;
 use crate::desk::Call;
 use crate::entry::Entry;
@@ -81,7 +83,12 @@ impl SharedLane {
         let entry = &sight.entry;
         let mark = &server.stripe.mark;
         let mut held = server.hand.take_away(Some((sight.turn, place)), mark)?;
-        held.put_back_rest(place);
+        let rest = held.put_back_rest(bus, place);
+        if !rest {
+            // As far as anybody waits for it, it is done.
+            held.shares -= 1;
+            self.state.lock().shares -= 1;
+        }
         // Who waits for other handlers of the lane need not wait for this one.
         server.stripe.is_stuck_in(entry);
         entry.counters.gave_up(ran);
@@ -109,6 +116,7 @@ impl SharedLane {
         if held.batch.is_empty() {
             self.state.lock().shares -= std::mem::take(&mut held.shares);
         }
+        let_go(held.event.take());
         let route = held.route.clone();
         let next = Server::new(bus, Hand::of(held));
         self.serve_by(next.clone());
@@ -118,16 +126,25 @@ impl SharedLane {
 }
 
 impl Held {
-    /// The handlers of the share that runs that come after this one are left to be run.
-    fn put_back_rest(&mut self, place: usize) {
-        let (Some(event), Some(route)) = (self.event.take(), &self.route) else { return };
+    /// The handlers of the share that runs that come after this one are left to be run; whether
+    /// there are any. Those before it that have moved get their event now: the task would have
+    /// seen to that at the end.
+    fn put_back_rest(&mut self, bus: &Bus, place: usize) -> bool {
+        let (Some(event), Some(route)) = (self.event.take(), &self.route) else { return false };
         let places = &route.shares()[self.share].places;
-        let first = places.iter().position(|it| *it == place).map_or(places.len(), |at| at + 1);
-        if first < places.len() {
-            let (number, bytes) = (self.share, event.size());
-            let share = Share { event, route: None, number, first, turn: 0, bytes };
-            self.batch.push_front(Work::Share(share));
+        let hung = places.iter().position(|it| *it == place);
+        let (before, rest) = places.split_at(hung.unwrap_or(places.len()));
+        let first = before.len() + 1;
+        let moved = before.iter().filter(|place| route[**place].own_lane.get().is_some());
+        moved.for_each(|place| forward(bus, &event, &route[*place]));
+        if rest.len() < 2 {
+            let_go(event);
+            return false;
         }
+        let (number, bytes) = (self.share, event.size());
+        let share = Share { event, route: None, number, first, turn: 0, bytes };
+        self.batch.push_front(Work::Share(share));
+        true
     }
 }
 
