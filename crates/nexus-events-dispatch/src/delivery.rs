@@ -511,7 +511,7 @@ impl Nested {
 }
 
 fn stuck_text(ran: Duration) -> Text {
-    format!("it has not returned for {} s and is not waited for", ran.as_secs()).into()
+    format!("it has not returned for {ran:?} and is not waited for").into()
 }
 
 impl Drop for Delivery {

@@ -181,8 +181,8 @@ impl Lane {
         }
     }
 
-    /// Ends a handler's turns after the event it is busy with. With the last one, the events that
-    /// wait are skipped.
+    /// Ends a handler's turns after the event it is busy with. With the last one, and with the
+    /// last one that is not stuck, the events that wait are skipped.
     pub(crate) fn leave(&self, entry: &Entry) {
         self.end(entry, Skip::Unsubscribed);
         self.work.notify_waiters();
@@ -195,11 +195,15 @@ impl Lane {
             return Vec::new();
         };
         let member = state.members.swap_remove(at);
-        let left = if state.members.is_empty() {
+        let (left, reason) = if state.members.is_empty() {
             state.over = Some(reason);
-            self.take_all(&mut state)
+            (self.take_all(&mut state), reason)
+        } else if !state.aborted && state.is_stuck() {
+            // It was the last one that took events. Where all are aborted the others follow, and
+            // what waits is lost with the last of them.
+            (self.take_all_from_stuck(&mut state), STUCK)
         } else {
-            Left::default()
+            (Left::default(), reason)
         };
         drop(state);
         drop(member);
@@ -218,6 +222,7 @@ impl Lane {
     fn take_all(&self, state: &mut State) -> Left {
         state.apart = 0;
         self.relieved.notify_waiters();
+        self.freed.notify_waiters();
         let jobs = state.queue.drain().into_iter().map(|item| item.value).collect();
         Left { jobs, line: std::mem::take(&mut state.line) }
     }
@@ -362,12 +367,7 @@ impl Lane {
         self.freed.notify_waiters();
         let since = arrival.since();
         let held = Held { lane: self.clone(), arrival: Some(arrival) };
-        if is_stuck {
-            drop(held);
-            contained(|| job.give_up(STUCK));
-            return self.try_next(entry);
-        }
-        Some(Some(Taken { job, since, held }))
+        Some(Some(Taken { job, since, held, is_stuck }))
     }
 }
 
@@ -392,6 +392,8 @@ pub(crate) struct Taken {
     /// When it was queued.
     pub(crate) since: Instant,
     pub(crate) held: Held,
+    /// Whether it may not run, because an earlier one of its key does not return.
+    is_stuck: bool,
 }
 
 /// The key of a taken event; the next one of the same key may run when this is dropped.
@@ -481,7 +483,14 @@ impl Serving {
     /// Whether another task has taken its place.
     async fn serve(&self) -> bool {
         while let Some(taken) = self.lane.next(&self.entry).await {
-            let Taken { job, since, held } = taken;
+            let Taken { job, since, held, is_stuck } = taken;
+            if is_stuck {
+                drop(held);
+                contained(|| job.give_up(STUCK));
+                // Very many may wait behind it.
+                consume_budget().await;
+                continue;
+            }
             self.post.is_seen(&job.delivery.bus).await;
             let (desk, workers) = (&self.post.desk, &self.lane.workers);
             let in_time = handle(desk, &self.entry, job, Some(held), since, workers).await;

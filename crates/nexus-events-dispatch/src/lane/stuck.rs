@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nexus_events_model::Text;
 
-use super::{Lane, State};
+use super::{Lane, Left, Member, State};
 use crate::bus::Bus;
 use crate::desk::{Call, Desk};
 use crate::entry::Entry;
@@ -41,6 +41,12 @@ impl State {
     pub(super) fn refusal(&self) -> Option<Skip> {
         self.over.or(self.stuck.all.then_some(STUCK))
     }
+
+    /// Whether all handlers there are have calls that do not return.
+    pub(super) fn is_stuck(&self) -> bool {
+        let is_free = |it: &Member| it.entry.concurrency > 1 || it.stuck == 0;
+        !self.members.is_empty() && !self.members.iter().any(is_free)
+    }
 }
 
 impl Lane {
@@ -56,18 +62,20 @@ impl Lane {
                 member.started -= 1;
             }
         }
-        let is_free = |it: &super::Member| it.entry.concurrency > 1 || it.stuck == 0;
-        let left = if state.members.iter().any(is_free) || state.over.is_some() {
-            super::Left::default()
-        } else {
-            state.stuck.all = true;
-            self.take_all(&mut state)
+        let left = match state.is_stuck() {
+            true => self.take_all_from_stuck(&mut state),
+            false => Left::default(),
         };
         let more = self.wake(&mut state);
         drop(state);
         self.start(more);
-        self.freed.notify_waiters();
         left.end(STUCK)
+    }
+
+    /// Lets no event in any more, and takes out what waits, since nobody is left to take it.
+    pub(super) fn take_all_from_stuck(&self, state: &mut State) -> Left {
+        state.stuck.all = true;
+        self.take_all(state)
     }
 
     /// The call has returned after all.

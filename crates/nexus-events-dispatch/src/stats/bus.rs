@@ -90,7 +90,7 @@ pub struct EventStats {
     pub total_events: u64,
     /// Handler runs that succeeded.
     pub processed_events: u64,
-    /// Handler runs that failed or panicked.
+    /// Handler runs that failed or panicked, or were given up because they did not return.
     pub failed_events: u64,
     /// Events that at least one handler was called with.
     pub handled_events: u64,
@@ -100,11 +100,13 @@ pub struct EventStats {
     pub filtered_events: u64,
     /// Events that matched no pattern.
     pub unmatched_events: u64,
-    /// Events that matched handlers of which none could take it: queues full, or unsubscribed.
+    /// Events that matched handlers of which none could take it: queues full, unsubscribed, or
+    /// stuck in an earlier event.
     pub skipped_events: u64,
     /// Events that a shutdown cut off.
     pub lost_events: u64,
-    /// Handlers that lost an event because their queue was full.
+    /// Handlers that lost an event because their queue was full, or because they do not return
+    /// from an earlier one (`stuck`).
     pub rejected: u64,
     /// Events of handlers that a layer refused after it had waited.
     pub refused: u64,

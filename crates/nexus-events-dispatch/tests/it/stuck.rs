@@ -1,14 +1,18 @@
 //! Handlers that do not return.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use nexus_events_dispatch::limits::{STUCK_AFTER_DEFAULT, STUCK_THREADS_MAX};
-use nexus_events_dispatch::{Bus, Context, ErrorKind, HandlerExt, Mode, SubscriptionOptions};
+use nexus_events_dispatch::{
+    Bus, Context, ErrorKind, HandlerExt, Mode, Subscription, SubscriptionOptions,
+};
 use nexus_events_model::{Event, OutcomeStatus};
 use parking_lot::Mutex;
 use tokio::runtime::Builder;
+use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 
 use crate::corners::{block_on, within_time};
@@ -52,6 +56,25 @@ impl Gate {
                 let _ = gate.lock().recv();
             }
             log.add(event.event_type().as_str());
+        }
+    }
+
+    /// The same, but lets its thread go first until `ready` is closed, at the events that begin
+    /// with "waits".
+    fn waits_and_hangs(
+        &self,
+        ready: &Arc<Semaphore>,
+        log: &Log,
+    ) -> impl Fn(Event) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync + use<> {
+        let (ready, hangs) = (ready.clone(), Arc::new(self.hangs(log)));
+        move |event: Event| {
+            let (ready, hangs) = (ready.clone(), hangs.clone());
+            Box::pin(async move {
+                if event.event_type().as_str().starts_with("waits") {
+                    let _ = ready.acquire().await;
+                }
+                hangs(&event);
+            })
         }
     }
 
@@ -127,7 +150,8 @@ fn who_waits_for_a_report_of_a_shared_lane_gets_it() {
         let report = bus.publish_and_wait(event("n.hangs")).await.unwrap();
         let hangs = report.outcome("hangs").unwrap();
         assert_eq!(hangs.status, OutcomeStatus::TimedOut);
-        assert!(hangs.error.as_deref().unwrap().contains("not waited for"));
+        let error = hangs.error.as_deref().unwrap();
+        assert!(error.contains("not waited for") && !error.contains(" 0 s"), "{error}");
         assert_eq!(report.outcome("other").unwrap().status, OutcomeStatus::Success);
         let report = bus.publish_and_wait(event("n.next")).await.unwrap();
         let error = report.outcome("hangs").unwrap().error.clone();
@@ -205,6 +229,36 @@ fn a_key_that_hangs_holds_up_no_other_and_its_events_are_dropped() {
         bus.publish(event("d").user_id("ada")).await.unwrap();
         bus.idle().await;
         assert_eq!(log.take(), ["hangs", "d"]);
+    });
+}
+
+/// Each of them is dropped by the one task that finds them, one after another.
+#[test]
+fn very_many_events_may_wait_behind_a_key_that_hangs() {
+    run(|| async {
+        const WAITING: usize = 20_000;
+        let bus = Bus::builder().stuck_after(SOON * 2).build().unwrap();
+        let (gate, log, ready) = (Gate::new(), Log::default(), Arc::new(Semaphore::new(0)));
+        let options =
+            |options| own_queue(options).ordered_by(|_: &Event| Some("one".into())).queue(WAITING);
+        bus.on("**", gate.waits_and_hangs(&ready, &log).with(options)).unwrap();
+        bus.publish(event("waits.hangs")).await.unwrap();
+        until(|| bus.stats().handler("hangs").unwrap().queue == 0).await;
+        for _ in 0..WAITING {
+            assert_eq!(bus.publish(event("a")).await.unwrap().rejected, 0);
+        }
+        // It hangs only now, so that all of them are there when it is given up.
+        ready.close();
+        bus.idle().await;
+        let stats = bus.stats();
+        let hangs = stats.handler("hangs").unwrap();
+        assert_eq!((hangs.dropped.get("stuck"), hangs.queue), (Some(&(WAITING as u64)), 0));
+        drop(gate.go);
+        until(|| stuck(&bus, "hangs") == (0, 1)).await;
+        bus.publish(event("b")).await.unwrap();
+        bus.idle().await;
+        assert_eq!(log.take(), ["waits.hangs", "b"]);
+        assert_eq!(bus.stats().handler("hangs").unwrap().panic_count, 0);
     });
 }
 
@@ -373,6 +427,78 @@ fn what_was_given_up_is_neither_lost_nor_on_its_way() {
         assert_eq!((report.drained, report.lost), (0, 1));
         drop(gate.go);
     });
+}
+
+fn in_group(options: SubscriptionOptions) -> SubscriptionOptions {
+    options.mode(Mode::Queued).group("jobs")
+}
+
+#[test]
+fn a_group_whose_last_consumer_hangs_drops_its_events() {
+    run(|| async {
+        let (bus, gate, log) = (bus(), Gate::new(), Log::default());
+        let ready = Arc::new(Semaphore::new(0));
+        let joins = |name| {
+            let handler = gate.waits_and_hangs(&ready, &log).with(in_group);
+            (name, bus.on("**", handler.named(name)).unwrap())
+        };
+        let members = ["x", "y"].map(joins);
+        bus.publish(event("hangs")).await.unwrap();
+        bus.idle().await;
+        let free = members.into_iter().find(|(name, _)| stuck(&bus, name).0 == 0);
+        leaves_the_one_that_hangs(&bus, free.unwrap().1, &ready).await;
+        drop(gate.go);
+        until(|| bus.stats().stuck_threads == 0).await;
+        bus.publish(event("d")).await.unwrap();
+        bus.idle().await;
+        let mut seen = log.take();
+        seen.sort_unstable();
+        assert_eq!(seen, ["d", "hangs", "waits"]);
+    });
+}
+
+#[test]
+fn a_consumer_that_joins_one_that_hangs_may_leave_again() {
+    run(|| async {
+        let (bus, gate, log) = (bus(), Gate::new(), Log::default());
+        let ready = Arc::new(Semaphore::new(0));
+        bus.on("**", gate.hangs(&log).with(in_group).named("x")).unwrap();
+        bus.publish(event("hangs")).await.unwrap();
+        bus.idle().await;
+        let handler = gate.waits_and_hangs(&ready, &log).with(in_group);
+        let joined = bus.on("**", handler.named("y")).unwrap();
+        bus.publish(event("a")).await.unwrap();
+        bus.idle().await;
+        assert_eq!(log.take(), ["a"]);
+        leaves_the_one_that_hangs(&bus, joined, &ready).await;
+        // Somebody takes events again.
+        let handler = log.writes("z").with(in_group);
+        bus.on("**", handler).unwrap();
+        bus.publish(event("b")).await.unwrap();
+        bus.idle().await;
+        assert_eq!(log.take(), ["waits", "z"]);
+        drop(gate.go);
+        until(|| bus.stats().stuck_threads == 0).await;
+    });
+}
+
+/// Ends the last consumer that takes events, while one waits behind the one it has.
+async fn leaves_the_one_that_hangs(bus: &Bus, free: Subscription, ready: &Semaphore) {
+    let queue = || bus.stats().handlers[0].queue;
+    bus.publish(event("waits")).await.unwrap();
+    until(|| queue() == 0).await;
+    bus.publish(event("behind")).await.unwrap();
+    assert_eq!((queue(), bus.stats().events.rejected), (1, 0));
+    let ends = tokio::spawn(async move { free.unsubscribe().await });
+    until(|| bus.stats().handlers.len() == 1).await;
+    ready.close();
+    assert!(ends.await.unwrap());
+    bus.idle().await;
+    assert_eq!(bus.publish(event("late")).await.unwrap().rejected, 1);
+    bus.idle().await;
+    let stats = bus.stats();
+    assert_eq!((stats.events.rejected, stats.events.in_flight), (2, 0));
+    assert_eq!(stats.handlers[0].dropped.get("stuck"), Some(&2));
 }
 
 fn blocking(options: SubscriptionOptions) -> SubscriptionOptions {
