@@ -223,7 +223,8 @@ impl Bus {
         Ok((event, stamped))
     }
 
-    /// The last `limit` events, oldest first; those that match, when a pattern is given.
+    /// The last `limit` events, oldest first; those that match, when a pattern is given. Events of
+    /// all threads are in the order in which they were accepted.
     ///
     /// ```
     /// use nexus_events_dispatch::Bus;
@@ -464,6 +465,10 @@ impl BusBuilder {
     }
 
     /// How many recent events are kept; 0 for none. Default: 10,000.
+    ///
+    /// Threads that publish file their events in lots, and drop those that leave the history one
+    /// by one: each of them may hold some 384 events (96 KiB) more in memory, or none where fewer
+    /// than 64 are kept. What [`Bus::history`] gives has every event that was published before.
     pub fn history(mut self, events: usize) -> Self {
         self.history = events;
         self

@@ -19,6 +19,7 @@ pub(super) struct Returned {
 }
 
 impl Leaving {
+    #[inline]
     pub(super) fn of(&mut self, stage: usize) -> &mut Returned {
         if stage >= self.0.len() {
             self.0.resize_with(stage + 1, Returned::default);
@@ -30,6 +31,7 @@ impl Leaving {
 impl Returned {
     /// Keeps an event of so many bytes, up to twice of what a stage holds; gives back one that is
     /// to be dropped at once.
+    #[inline]
     pub(super) fn add(&mut self, event: Event, bytes: usize, max: StageMax) -> Option<Event> {
         if self.events.len() >= 2 * max.events || self.bytes + bytes > 2 * max.bytes {
             return Some(event);

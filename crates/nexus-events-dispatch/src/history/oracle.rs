@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use nexus_events_model::{Event, Payload, Pattern};
+use nexus_events_model::{Event, Pattern, Payload};
 use proptest::prelude::*;
 use serde::{Serialize, Serializer};
 
@@ -40,8 +40,15 @@ const THREADS: usize = 5;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Publish { thread: usize, events: usize, big: bool },
-    Read { limit: usize, some: bool },
+    Publish {
+        thread: usize,
+        events: usize,
+        big: bool,
+    },
+    Read {
+        limit: usize,
+        some: bool,
+    },
     Count,
     /// A thread ends; the next one that publishes gets its stripe.
     End(usize),

@@ -74,7 +74,9 @@ impl Ring {
         let later = self.events.split_off(self.events.len() - later);
         let mut later = later.into_iter().peekable();
         for taken in self.taken.drain(..) {
-            self.events.extend(std::iter::from_fn(|| later.next_if(|it| it.at <= taken.at)));
+            while let Some(filed) = later.next_if(|filed| filed.at <= taken.at) {
+                self.events.push_back(filed);
+            }
             let filed = Filed::new(taken);
             self.bytes += filed.bytes;
             self.events.push_back(filed);

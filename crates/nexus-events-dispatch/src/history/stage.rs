@@ -1,12 +1,10 @@
 //! What one thread has published and the history has not filed yet.
 
-use std::ops::DerefMut;
-
 use nexus_events_model::Event;
 
 use super::leaving::Returned;
 use crate::limits::HISTORY_STAGED_EVENTS;
-use crate::sync::{Mutex, Tick};
+use crate::sync::{Mutex, MutexGuard, Tick};
 
 /// Filled by its own thread, so its lock is free but for the moments in which another one files
 /// what is in it.
@@ -74,7 +72,7 @@ impl Stage {
     }
 
     #[inline]
-    pub(super) fn lock(&self) -> impl DerefMut<Target = Staged> + '_ {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Staged> {
         self.staged.lock()
     }
 

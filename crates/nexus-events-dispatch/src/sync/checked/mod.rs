@@ -1,7 +1,7 @@
 //! The stand-ins: the same names, with a step of the model wherever threads could meet.
 //!
-//! What is built of locks (semaphores, channels) is the real one: each call
-//! is one step, taken next to others that the model does see.
+//! What is built of locks (semaphores, channels) is the real one: each call is one step, taken next
+//! to others that the model does see.
 
 mod atomics;
 mod cells;
