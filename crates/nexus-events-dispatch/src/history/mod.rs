@@ -16,7 +16,7 @@ use self::ring::Ring;
 pub(crate) use self::stage::Stage;
 use self::stage::{Fill, StageMax};
 use crate::limits::{HISTORY_STAGED_BYTES, HISTORY_STAGED_EVENTS, HISTORY_STAGED_PART};
-use crate::shared::let_all_go;
+use crate::shared::{let_all_go, let_go};
 use crate::stripe::Stripes;
 use crate::sync::{Arc, Mutex, tick};
 
@@ -78,7 +78,9 @@ impl History {
             drop(ring);
             let_all_go(out);
         }
-        let_all_go(leaving.into_iter().flatten());
+        let [first, second] = leaving;
+        first.into_iter().for_each(let_go);
+        second.into_iter().for_each(let_go);
     }
 
     /// Files what one thread has staged, and now and then what another one has, each in turn: it

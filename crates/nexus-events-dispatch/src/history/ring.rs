@@ -10,7 +10,7 @@ use crate::sync::Tick;
 
 pub(super) struct Ring {
     /// In the order in which they came in.
-    events: VecDeque<Filed>,
+    events: VecDeque<Accepted>,
     bytes: usize,
     events_max: usize,
     bytes_max: usize,
@@ -24,14 +24,6 @@ pub(super) struct Ring {
     pub(super) taken: Vec<Accepted>,
     /// Stages filed so far.
     pub(super) filings: usize,
-}
-
-struct Filed {
-    at: Option<Tick>,
-    event: Event,
-    bytes: usize,
-    /// Whose publisher drops it; `None` where that is not to wait.
-    stage: Option<usize>,
 }
 
 impl Ring {
@@ -70,25 +62,28 @@ impl Ring {
     /// Puts what was taken among those that other threads have filed before.
     fn merge(&mut self) {
         let Some(first) = self.taken.first().map(|taken| taken.at) else { return };
+        self.taken.iter_mut().for_each(Accepted::look_again);
+        self.bytes += self.taken.iter().map(|taken| taken.bytes).sum::<usize>();
         let later = self.events.iter().rev().take_while(|filed| filed.at > first).count();
+        if later == 0 {
+            return self.events.extend(self.taken.drain(..));
+        }
         let later = self.events.split_off(self.events.len() - later);
         let mut later = later.into_iter().peekable();
         for taken in self.taken.drain(..) {
             while let Some(filed) = later.next_if(|filed| filed.at <= taken.at) {
                 self.events.push_back(filed);
             }
-            let filed = Filed::new(taken);
-            self.bytes += filed.bytes;
-            self.events.push_back(filed);
+            self.events.push_back(taken);
         }
         self.events.extend(later);
     }
 
-    fn let_go(&mut self, oldest: Filed) -> Option<Event> {
-        let Filed { event, bytes, stage, .. } = oldest;
+    fn let_go(&mut self, oldest: Accepted) -> Option<Event> {
+        let Accepted { event, bytes, stage, .. } = oldest;
         match stage {
-            Some(stage) => self.leaving.of(stage).add(event, bytes, self.stage_max),
-            None => Some(event),
+            0 => Some(event),
+            _ => self.leaving.of(stage).add(event, bytes, self.stage_max),
         }
     }
 
@@ -102,11 +97,12 @@ impl Ring {
     }
 }
 
-impl Filed {
-    fn new(taken: Accepted) -> Self {
-        let Accepted { at, event, stage } = taken;
-        let waits = stage != 0 && !event.payload().may_run_code_when_dropped();
-        // Looked at now, because handlers may have made the event bigger by writing it as JSON.
-        Self { at, bytes: event.size(), event, stage: waits.then_some(stage) }
+impl Accepted {
+    /// Handlers may have made the event bigger, by writing or reading its payload as JSON.
+    fn look_again(&mut self) {
+        self.bytes = self.event.size();
+        if self.event.payload().may_run_code_when_dropped() {
+            self.stage = 0;
+        }
     }
 }

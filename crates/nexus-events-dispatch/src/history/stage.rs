@@ -28,7 +28,8 @@ pub(super) struct Accepted {
     /// When; `None` is before all others.
     pub(super) at: Option<Tick>,
     pub(super) event: Event,
-    /// The number of its stage.
+    pub(super) bytes: usize,
+    /// Whose publisher drops it, by the number of its stage; 0 where that is not to wait.
     pub(super) stage: usize,
 }
 
@@ -66,7 +67,7 @@ impl Stage {
         let mut staged = self.lock();
         // The time is told under the lock: once somebody has emptied all stages, whatever comes
         // then is later than all he has seen.
-        staged.events.push(Accepted { at: now(), event, stage: self.number });
+        staged.events.push(Accepted { at: now(), event, bytes, stage: self.number });
         staged.bytes += bytes;
         (staged.fill(max), staged.let_some_go())
     }
@@ -86,10 +87,12 @@ impl Staged {
     fn fill(&self, max: StageMax) -> Fill {
         let fills =
             |times| self.events.len() >= times * max.events || self.bytes >= times * max.bytes;
-        match (fills(1), fills(2)) {
-            (false, _) => Fill::Room,
-            (true, false) => Fill::Full,
-            (true, true) => Fill::Twice,
+        if !fills(1) {
+            Fill::Room
+        } else if !fills(2) {
+            Fill::Full
+        } else {
+            Fill::Twice
         }
     }
 
