@@ -23,7 +23,7 @@ use crate::route::Route;
 use crate::runtime::has_ended;
 use crate::shared::SharedLanes;
 use crate::stats::{BusCounters, BusStats};
-use crate::stripe::Stripes;
+use crate::stripe::{Stripe, Stripes};
 use crate::subscription::{Subscription, SubscriptionOptions};
 use crate::sync::{Arc, Handle, OnceLock, Ordering, Semaphore, StaticU64, sleep};
 use crate::waits::Waits;
@@ -54,7 +54,7 @@ pub(crate) struct Inner {
     /// Different for every bus of the process.
     pub(crate) id: u64,
     pub(crate) registry: Registry,
-    pub(crate) stripes: Stripes,
+    pub(crate) stripes: Arc<Stripes>,
     pub(crate) shared: SharedLanes,
     gate: Gate,
     counters: BusCounters,
@@ -80,6 +80,7 @@ impl Drop for Inner {
         self.watch.end();
         self.registry.close().iter().for_each(|entry| entry.end());
         self.stripes.forget();
+        self.history.end();
         self.shared.all().iter().for_each(|lane| drop(lane.close()));
     }
 }
@@ -97,14 +98,16 @@ impl Bus {
     }
 
     fn with(builder: BusBuilder) -> Self {
+        let stripes = Arc::<Stripes>::default();
+        let history = History::new(stripes.clone(), builder.history, builder.history_bytes);
         Self(Arc::new(Inner {
             id: BUSES.fetch_add(1, Ordering::Relaxed),
             registry: Registry::new(),
-            stripes: Stripes::default(),
+            stripes,
             shared: SharedLanes::default(),
             gate: Gate::default(),
             counters: BusCounters::default(),
-            history: History::new(builder.history, builder.history_bytes),
+            history,
             history_max: builder.history,
             history_bytes_max: builder.history_bytes,
             follow_ups: Arc::default(),
@@ -220,7 +223,8 @@ impl Bus {
         Ok((event, stamped))
     }
 
-    /// The last `limit` events, oldest first; those that match, when a pattern is given.
+    /// The last `limit` events, oldest first; those that match, when a pattern is given. Events of
+    /// all threads are in the order in which they were accepted.
     ///
     /// ```
     /// use nexus_events_dispatch::Bus;
@@ -304,12 +308,20 @@ impl Bus {
         self.0.runtime.get().cloned()
     }
 
-    pub(crate) fn record(&self, event: &Event) {
-        self.0.history.push(event);
+    /// Puts an event that is accepted now into the history.
+    #[inline]
+    pub(crate) fn record(&self, event: &Event, stripe: &Stripe) {
+        self.0.history.push(event, &stripe.stage);
     }
 
-    pub(crate) fn history_ring(&self) -> &History {
-        &self.0.history
+    /// The same on whatever thread this is.
+    pub(crate) fn record_here(&self, event: &Event) {
+        if self.0.history.is_on() {
+            match here::stripe(&self.0) {
+                Some(stripe) => self.record(event, &stripe),
+                None => self.0.history.push_aside(event),
+            }
+        }
     }
 
     pub(crate) fn route(&self, event_type: &EventType) -> Arc<Route> {
@@ -453,6 +465,10 @@ impl BusBuilder {
     }
 
     /// How many recent events are kept; 0 for none. Default: 10,000.
+    ///
+    /// Threads that publish file their events in lots, and drop those that leave the history one
+    /// by one: each of them may hold some 384 events (96 KiB) more in memory, or none where fewer
+    /// than 64 are kept. What [`Bus::history`] gives has every event that was published before.
     pub fn history(mut self, events: usize) -> Self {
         self.history = events;
         self

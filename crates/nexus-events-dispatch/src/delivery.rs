@@ -82,7 +82,7 @@ impl Delivery {
         sender: Option<oneshot::Sender<PublishReport>>,
     ) -> Arc<Self> {
         let bus = admission.bus().clone();
-        bus.record(&event);
+        bus.record_here(&event);
         let route = bus.route(event.event_type());
         Self::along(route, event, lineage, outer, admission, sender)
     }

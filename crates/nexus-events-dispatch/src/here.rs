@@ -62,6 +62,12 @@ pub(crate) fn route(bus: &Arc<Inner>, event_type: &EventType) -> Option<Arc<Thre
     HERE.try_with(find).ok().flatten()
 }
 
+/// This thread's stripe; `None` as for [`route`].
+pub(crate) fn stripe(bus: &Arc<Inner>) -> Option<Arc<Stripe>> {
+    let find = |here: &RefCell<Here>| Some(here.try_borrow_mut().ok()?.stripe(bus));
+    HERE.try_with(find).ok().flatten()
+}
+
 /// Whether this is the running thread's stripe.
 pub(crate) fn is_own(stripe: &Arc<Stripe>) -> bool {
     let own = |here: &RefCell<Here>| {

@@ -163,8 +163,14 @@ pub const CIRCUIT_PAUSE_DEFAULT: Duration = Duration::from_secs(30);
 /// Calls a circuit breaker can take its failure rate from.
 pub const CIRCUIT_WINDOW_CALLS_MAX: usize = 10_000;
 
-/// Events that may wait to be filed into the history before a publisher files them itself.
-pub(crate) const HISTORY_INBOX_EVENTS: usize = 1_024;
+/// Events of one thread that may wait to be filed into the history before it files them; twice as
+/// many if somebody else is at it.
+pub(crate) const HISTORY_STAGED_EVENTS: usize = 64;
 
-const _: () = assert!(HISTORY_INBOX_EVENTS <= HISTORY_EVENTS_DEFAULT);
+/// About how many bytes these have (16 KiB).
+pub(crate) const HISTORY_STAGED_BYTES: usize = 16 * 1024;
+
+/// One thread's are at most one in so many of all events, and bytes, that the history keeps.
+pub(crate) const HISTORY_STAGED_PART: usize = 64;
+
 const _: () = assert!(QUEUE_EVENTS_DEFAULT <= FOLLOW_UPS_MAX);

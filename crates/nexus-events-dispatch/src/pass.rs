@@ -65,7 +65,7 @@ pub(crate) fn pass(bus: &Bus, event: Event, stamped: Option<i64>) -> Result<Pass
     if bus.gate().is_closed() {
         return Err(Error::closed());
     }
-    bus.history_ring().push(&on_stack.event);
+    bus.record(&on_stack.event, &on_stack.route.stripe);
     let mut pass = Pass {
         bus,
         context: &context,
@@ -121,7 +121,7 @@ fn pass_by(bus: &Bus, event: Event, route: &ThreadRoute) -> Result<Passed> {
     }
     let counts = &route.stripe.counts;
     let begun = counts.published.get().is_multiple_of(TIMED_PASSES).then(StdInstant::now);
-    bus.history_ring().push(&event);
+    bus.record(&event, &route.stripe);
     counts.published.add(1);
     counts.unmatched.add(1);
     if let Some(begun) = begun {

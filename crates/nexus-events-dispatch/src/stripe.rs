@@ -12,6 +12,7 @@ use crate::bus::Inner;
 use crate::entry::Entry;
 use crate::gate::Gate;
 use crate::handler::States;
+use crate::history::Stage;
 use crate::limits::ROUTES_CACHED_MAX;
 use crate::mark::Mark;
 use crate::route::Route;
@@ -58,6 +59,8 @@ pub(crate) struct Stripe {
     pub(crate) counts: PassCounts,
     /// Where a lane's task is.
     pub(crate) mark: Mark,
+    /// What it has published that the history has not filed.
+    pub(crate) stage: Stage,
     routes: Mutex<Routes>,
     taken: AtomicBool,
     /// Whether it is a lane's, which counts its events itself.
@@ -294,18 +297,26 @@ impl Drop for Waiting<'_> {
 
 /// The stripes of all threads that have published on a bus.
 #[derive(Default)]
-pub(crate) struct Stripes(Mutex<Vec<Arc<Stripe>>>);
+pub(crate) struct Stripes {
+    all: Mutex<Vec<Arc<Stripe>>>,
+    /// Whether more than one thread may have published.
+    several: AtomicBool,
+}
 
 impl Stripes {
     /// A stripe for a new thread, left by one that has ended where there is one.
     pub(crate) fn take(&self) -> Arc<Stripe> {
-        let mut stripes = self.0.lock();
+        let mut stripes = self.all.lock();
         let left = stripes.iter().find(|stripe| !stripe.taken.swap(true, Ordering::Acquire));
         if let Some(stripe) = left {
             return stripe.clone();
         }
-        let stripe = Arc::<Stripe>::default();
+        let stage = Stage::new(stripes.len() + 1);
+        let stripe = Arc::new(Stripe { stage, ..Stripe::default() });
         stripe.taken.store(true, Ordering::Relaxed);
+        if !stripes.is_empty() {
+            self.have_others();
+        }
         stripes.push(stripe.clone());
         stripe
     }
@@ -315,19 +326,35 @@ impl Stripes {
         let stripe = Arc::<Stripe>::default();
         stripe.taken.store(true, Ordering::Relaxed);
         stripe.of_lane.store(true, Ordering::Relaxed);
-        self.0.lock().push(stripe.clone());
+        self.all.lock().push(stripe.clone());
         stripe
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Stripe>> {
-        self.0.lock().clone()
+        self.all.lock().clone()
+    }
+
+    /// Whether more than one thread may have published.
+    #[inline]
+    pub(crate) fn are_several(&self) -> bool {
+        self.several.load(Ordering::Relaxed)
+    }
+
+    /// Before another thread than that of the first stripe publishes.
+    pub(crate) fn have_others(&self) {
+        self.several.store(true, Ordering::Relaxed);
+    }
+
+    /// Shows all of them, while there will be no new one.
+    pub(crate) fn with_all<T>(&self, see: impl FnOnce(&[Arc<Stripe>]) -> T) -> T {
+        see(&self.all.lock())
     }
 
     /// How many events pass on publishers' stacks right now.
     pub(crate) fn passing(&self) -> usize {
         let passes =
             |stripe: &&Arc<Stripe>| !stripe.of_lane.load(Ordering::Relaxed) && stripe.is_passing();
-        self.0.lock().iter().filter(passes).count()
+        self.all.lock().iter().filter(passes).count()
     }
 
     /// Forgets all routes, after the registry has changed.
@@ -338,6 +365,6 @@ impl Stripes {
 
     /// The sum of one count over all threads.
     pub(crate) fn sum(&self, count: impl Fn(&PassCounts) -> &Own) -> u64 {
-        self.0.lock().iter().map(|stripe| count(&stripe.counts).get()).sum()
+        self.all.lock().iter().map(|stripe| count(&stripe.counts).get()).sum()
     }
 }

@@ -18,7 +18,7 @@ use std::collections::HashSet;
 
 use nexus_events_model::EventId;
 
-pub(crate) use self::done::{Few, let_all_go};
+pub(crate) use self::done::{Few, let_all_go, let_go};
 pub(crate) use self::lane::{Given, SharedLane};
 pub(crate) use self::share_out::share_out;
 use crate::bus::Bus;

@@ -31,7 +31,7 @@ pub(crate) fn share_out(
     if bus.gate().is_closed() {
         return Err(Error::closed());
     }
-    bus.history_ring().push(&event);
+    bus.record(&event, &route.stripe);
     let counts = &route.stripe.counts;
     let begun = counts.published.get().is_multiple_of(TIMED_PASSES).then(StdInstant::now);
     counts.published.add(1);

@@ -7,6 +7,7 @@
 mod endings;
 mod explore;
 mod groups;
+mod history;
 mod queue;
 mod registry;
 mod reports;
@@ -25,7 +26,7 @@ use shuttle::future::block_on;
 use shuttle::sync::atomic::{AtomicBool, Ordering};
 use shuttle::thread::{JoinHandle, spawn};
 
-/// No history, which no model looks at.
+/// No history, which the models in `history.rs` look at.
 fn bus() -> Bus {
     Bus::builder().history(0).build().unwrap()
 }

@@ -1,7 +1,7 @@
 //! The stand-ins: the same names, with a step of the model wherever threads could meet.
 //!
-//! What is built of locks (semaphores, channels, the history's queue) is the real one: each call
-//! is one step, taken next to others that the model does see.
+//! What is built of locks (semaphores, channels) is the real one: each call is one step, taken next
+//! to others that the model does see.
 
 mod atomics;
 mod cells;
@@ -18,7 +18,6 @@ use shuttle as checker;
 pub(crate) use std::sync::atomic::{AtomicU64 as StaticU64, Ordering};
 pub(crate) use std::sync::{Arc, Weak};
 
-pub(crate) use crossbeam_queue::ArrayQueue;
 pub(crate) use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 pub(crate) use self::atomics::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
@@ -28,7 +27,7 @@ pub(crate) use self::local::{Scoped, scoped_thread_local, thread_local};
 pub(crate) use self::notify::{Notified, Notify};
 pub(crate) use self::tasks::{AbortHandle, Handle, Id, spawn_blocking, try_id};
 pub(crate) use self::time::{
-    Instant, Instant as StdInstant, sleep, sleep_until, timeout, timeout_at,
+    Instant, Instant as StdInstant, Tick, sleep, sleep_until, tick, timeout, timeout_at,
 };
 
 /// What a model may do to the world around the bus.

@@ -7,6 +7,7 @@ use std::future::poll_fn;
 use std::ops::{Add, Sub};
 use std::pin::{Pin, pin};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant as Base};
 
@@ -31,6 +32,14 @@ pub fn begin() {
 pub fn advance(by: Duration) {
     NOW.set(NOW.get() + by);
     TIMERS.take().into_values().for_each(Waker::wake);
+}
+
+/// What happens after something else has a higher one, although time stands still.
+pub(crate) type Tick = u64;
+
+pub(crate) fn tick() -> Tick {
+    static TICKS: AtomicU64 = AtomicU64::new(0);
+    TICKS.fetch_add(1, Ordering::Relaxed)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
