@@ -279,6 +279,10 @@ mod tests {
         let next = Hand::of(taken);
         assert_eq!(next.left(), ["b", "c"]);
         assert!(next.running().is_none());
+        while let Some(share) = next.next_share() {
+            next.end(share.turn);
+        }
+        assert!(next.left().is_empty());
         assert_eq!(next.settle(), 3);
         assert!(!next.is_busy());
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod behind;
+mod beside;
 mod circles;
 mod corners;
 mod delivery;

@@ -6,28 +6,26 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use nexus_events_dispatch::limits::{STUCK_AFTER_DEFAULT, STUCK_THREADS_MAX};
-use nexus_events_dispatch::{
-    Bus, Context, ErrorKind, HandlerExt, Mode, Subscription, SubscriptionOptions,
-};
+use nexus_events_dispatch::{Bus, ErrorKind, HandlerExt, Mode, Subscription, SubscriptionOptions};
 use nexus_events_model::{Event, OutcomeStatus};
 use parking_lot::Mutex;
 use tokio::runtime::Builder;
 use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 
-use crate::corners::{block_on, within_time};
+use crate::corners::within_time;
 use crate::{Log, event};
 
 /// Soon, because it is the machine's clock that tells the time on several threads.
 const SOON: Duration = Duration::from_millis(20);
 
-fn bus() -> Bus {
+pub(crate) fn bus() -> Bus {
     Bus::builder().stuck_after(SOON).build().unwrap()
 }
 
 /// Runs this on a runtime with threads to spare; fails where it hangs.
 #[track_caller]
-fn run<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
+pub(crate) fn run<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
     within_time(move || {
         let runtime = Builder::new_multi_thread().worker_threads(4).enable_time().build().unwrap();
         runtime.block_on(test());
@@ -35,20 +33,20 @@ fn run<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
 }
 
 /// Hangs at the events named "hangs" until this is dropped, or told to go on.
-struct Gate {
-    go: mpsc::Sender<()>,
+pub(crate) struct Gate {
+    pub(crate) go: mpsc::Sender<()>,
     gate: Arc<Mutex<mpsc::Receiver<()>>>,
     hanging: Arc<AtomicUsize>,
 }
 
 impl Gate {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (go, gate) = mpsc::channel();
         Self { go, gate: Arc::new(Mutex::new(gate)), hanging: Arc::default() }
     }
 
     /// A handler that writes down each event when it is through with it.
-    fn hangs(&self, log: &Log) -> impl Fn(&Event) + Send + Sync + use<> {
+    pub(crate) fn hangs(&self, log: &Log) -> impl Fn(&Event) + Send + Sync + use<> {
         let (gate, hanging, log) = (self.gate.clone(), self.hanging.clone(), log.clone());
         move |event: &Event| {
             if event.event_type().as_str().ends_with("hangs") {
@@ -78,18 +76,18 @@ impl Gate {
         }
     }
 
-    async fn is_met_by(&self, handlers: usize) {
+    pub(crate) async fn is_met_by(&self, handlers: usize) {
         until(|| self.hanging.load(Ordering::SeqCst) == handlers).await;
     }
 }
 
-async fn until(done: impl Fn() -> bool) {
+pub(crate) async fn until(done: impl Fn() -> bool) {
     while !done() {
         yield_now().await;
     }
 }
 
-fn stuck(bus: &Bus, name: &str) -> (usize, u64) {
+pub(crate) fn stuck(bus: &Bus, name: &str) -> (usize, u64) {
     let stats = bus.stats();
     let handler = stats.handler(name).unwrap();
     (handler.overdue, handler.stuck_count)
@@ -165,7 +163,7 @@ fn who_waits_for_a_report_of_a_shared_lane_gets_it() {
     });
 }
 
-fn own_queue(options: SubscriptionOptions) -> SubscriptionOptions {
+pub(crate) fn own_queue(options: SubscriptionOptions) -> SubscriptionOptions {
     options.mode(Mode::Queued).queue(8).name("hangs")
 }
 
@@ -286,146 +284,6 @@ fn the_other_consumers_of_a_group_go_on() {
         bus.publish(event("d")).await.unwrap();
         bus.idle().await;
         assert_eq!(log.take(), ["hangs", "hangs", "d"]);
-    });
-}
-
-/// As [`Gate::hangs`], at this event alone.
-fn hangs_at(name: &'static str, gate: &Gate, log: &Log) -> impl Fn(&Event) + Send + Sync + use<> {
-    let (hangs, log) = (gate.hangs(log), log.clone());
-    move |event: &Event| match event.event_type().as_str() {
-        other if other != name => log.add(other),
-        _ => hangs(event),
-    }
-}
-
-#[test]
-fn a_handler_that_has_moved_gets_each_event_once_beside_one_that_hangs() {
-    for moved_first in [true, false] {
-        run(move || async move {
-            let (bus, gates) = (bus(), [Gate::new(), Gate::new()]);
-            let [log, other] = [Log::default(), Log::default()];
-            let add = |name, handler: Box<dyn Fn(&Event) + Send + Sync>| {
-                let handler = move |event: &Event| handler(event);
-                bus.on("n.*", handler.mode(Mode::Queued).named(name)).unwrap();
-            };
-            let moved = || add("moved", Box::new(hangs_at("n.one-hangs", &gates[0], &log)));
-            if moved_first {
-                moved();
-            }
-            add("hangs", Box::new(hangs_at("n.two-hangs", &gates[1], &other)));
-            if !moved_first {
-                moved();
-            }
-            bus.publish(event("n.one-hangs")).await.unwrap();
-            until(|| stuck(&bus, "moved").1 == 1).await;
-            gates[0].go.send(()).unwrap();
-            until(|| bus.stats().stuck_threads == 0).await;
-            for name in ["n.next", "n.two-hangs"] {
-                bus.publish(event(name)).await.unwrap();
-            }
-            until(|| stuck(&bus, "hangs").1 == 1).await;
-            bus.idle().await;
-            assert_eq!(log.take(), ["n.one-hangs", "n.next", "n.two-hangs"]);
-            assert_eq!(bus.stats().handler("moved").unwrap().execution_count, 3);
-            drop(gates);
-        });
-    }
-}
-
-#[test]
-fn an_event_dropped_beside_one_that_hangs_is_dropped_once() {
-    run(|| async {
-        let (bus, gates) = (bus(), [Gate::new(), Gate::new(), Gate::new()]);
-        let log = Log::default();
-        let (at_start, at_two) =
-            (hangs_at("n.hangs", &gates[0], &log), hangs_at("n.two-hangs", &gates[1], &log));
-        let first = move |event: &Event| match event.event_type().as_str() {
-            "n.hangs" => at_start(event),
-            _ => at_two(event),
-        };
-        let second = hangs_at("n.one-hangs", &gates[2], &log);
-        bus.on("n.*", first.mode(Mode::Queued).named("first")).unwrap();
-        bus.on("n.*", second.mode(Mode::Queued).named("second")).unwrap();
-        bus.publish(event("n.hangs")).await.unwrap();
-        gates[0].is_met_by(1).await;
-        // They are queued before anybody has moved.
-        for name in ["n.one-hangs", "n.two-hangs"] {
-            bus.publish(event(name)).await.unwrap();
-        }
-        gates[0].go.send(()).unwrap();
-        until(|| bus.stats().stuck_threads == 2).await;
-        bus.idle().await;
-        let stats = bus.stats();
-        let second = stats.handler("second").unwrap();
-        assert_eq!(second.dropped.get("stuck"), Some(&1));
-        assert_eq!((second.execution_count, stats.events.handled_events), (2, 3));
-        drop(gates);
-    });
-}
-
-#[test]
-fn who_was_told_just_before_goes_on() {
-    run(|| async {
-        let (bus, gates, log) = (bus(), [Gate::new(), Gate::new()], Log::default());
-        let (first, second) =
-            (hangs_at("n.hangs", &gates[0], &log), hangs_at("n.two-hangs", &gates[1], &log));
-        let handler = move |event: &Event| match event.event_type().as_str() {
-            "n.hangs" => first(event),
-            _ => second(event),
-        };
-        bus.on("n.*", handler.mode(Mode::Queued)).unwrap();
-        bus.publish(event("n.hangs")).await.unwrap();
-        gates[0].is_met_by(1).await;
-        let waiting = tokio::spawn({
-            let bus = bus.clone();
-            async move { bus.publish_and_wait(event("n.asked")).await.unwrap() }
-        });
-        until(|| bus.stats().events.in_flight == 2).await;
-        bus.publish(event("n.two-hangs")).await.unwrap();
-        gates[0].go.send(()).unwrap();
-        gates[1].is_met_by(1).await;
-        assert_eq!(waiting.await.unwrap().outcomes.len(), 1);
-        drop(gates);
-    });
-}
-
-#[test]
-fn a_handler_of_a_lower_wave_does_not_hold_up_who_watches() {
-    run(|| async {
-        let (bus, gates, log) = (bus(), [Gate::new(), Gate::new(), Gate::new()], Log::default());
-        bus.on("a.hangs", gates[0].hangs(&log).with(own_queue).named("first")).unwrap();
-        bus.on("a.hangs", gates[1].hangs(&log).priority(-1).named("lower")).unwrap();
-        bus.on("b.hangs", gates[2].hangs(&log).with(own_queue).named("second")).unwrap();
-        bus.publish(event("a.hangs")).await.unwrap();
-        gates[1].is_met_by(1).await;
-        bus.publish(event("b.hangs")).await.unwrap();
-        until(|| stuck(&bus, "second").1 == 1).await;
-        drop(gates);
-    });
-}
-
-#[test]
-fn what_was_given_up_is_neither_lost_nor_on_its_way() {
-    run(|| async {
-        let (bus, gate, log) = (bus(), Gate::new(), Log::default());
-        bus.on("n.*", gate.hangs(&log).mode(Mode::Queued)).unwrap();
-        bus.on("o", async |_: Event| std::future::pending::<()>().await).unwrap();
-        let waits = {
-            let log = log.clone();
-            move |_: &Event, context: &Context| {
-                block_on(context.bus().idle());
-                log.add("idle");
-            }
-        };
-        bus.on("i", waits.mode(Mode::Queued)).unwrap();
-        bus.publish(event("n.hangs")).await.unwrap();
-        bus.idle().await;
-        bus.publish_and_wait(event("i")).await.unwrap();
-        assert_eq!(log.take(), ["idle"]);
-        bus.publish(event("o")).await.unwrap();
-        let report = bus.shutdown(Duration::from_millis(1)).await;
-        assert_eq!((report.drained, report.lost), (0, 1));
-        drop(gate.go);
     });
 }
 
