@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::bus::Bus;
+use crate::context::Context;
 use crate::sync::timeout;
 use crate::waits::Waiting;
 
@@ -104,7 +105,12 @@ impl Bus {
         let waiting = Waiting::for_idle(self);
         self.drive_follow_ups();
         let done = || self.has_only(waiting.as_ref());
-        self.gate().wait_until(done).await;
+        let idle = self.gate().wait_until(done);
+        match Context::innermost().and_then(|context| context.worker) {
+            // What it waits for may need a worker too.
+            Some(worker) => worker.lend(idle).await,
+            None => idle.await,
+        }
     }
 
     /// How many events are on their way, each once. What leaves a stack or a lane counts in both

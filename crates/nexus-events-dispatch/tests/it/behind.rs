@@ -141,3 +141,34 @@ fn a_shutdown_loses_what_stands_behind_at_once() {
         assert_eq!((events.handled_events, events.lost_events), (1, 2));
     });
 }
+
+#[test]
+fn a_blocking_handler_that_waits_for_an_idle_bus_lends_its_worker() {
+    run(|| async {
+        let bus = Bus::builder().max_workers(1).build().unwrap();
+        let [entered, may_go] = [(); 2].map(|()| Arc::new(Semaphore::new(0)));
+        let log = Log::default();
+        let handler = {
+            let (log, inside, may_go) = (log.clone(), entered.clone(), may_go.clone());
+            move |_: Event, context: Context| {
+                let (log, inside, may_go) = (log.clone(), inside.clone(), may_go.clone());
+                async move {
+                    inside.add_permits(1);
+                    may_go.acquire().await.unwrap().forget();
+                    context.bus().idle().await;
+                    log.add("a");
+                }
+            }
+        };
+        bus.on("a", handler.mode(Mode::Blocking)).unwrap();
+        bus.on("b", log.writes("b").mode(Mode::Blocking)).unwrap();
+        bus.publish(event("a")).await.unwrap();
+        entered.acquire().await.unwrap().forget();
+        // It has the one worker now.
+        bus.publish(event("b")).await.unwrap();
+        settle().await;
+        may_go.add_permits(1);
+        bus.idle().await;
+        assert_eq!(log.take(), ["b", "a"]);
+    });
+}
