@@ -37,6 +37,24 @@ pub enum ErrorKind {
     UnknownDeadLetter,
     /// A store could not read or write.
     Store,
+    /// A commit expected something else than what is there.
+    Conflict,
+    /// More than a store takes at a time.
+    TooLarge,
+    /// A store has no room; it takes more when there is.
+    StoreFull,
+    /// A store failed in a way that leaves unknown what the disk holds, and takes nothing any more.
+    Poisoned,
+    /// What a store holds is damaged.
+    Corrupt,
+    /// What is to be read is no longer kept.
+    Trimmed,
+    /// Another process, or another part of this one, has the store open.
+    InUse,
+    /// What is there is no store, or one of a version that this program cannot read.
+    Format,
+    /// This store cannot do that.
+    Unsupported,
     /// No tokio runtime is there to run the handler on.
     NoRuntime,
     /// A handler takes a [`State`](crate::State) that the bus does not have.
@@ -67,6 +85,15 @@ impl ErrorKind {
             Self::WouldWait => "would_wait",
             Self::UnknownDeadLetter => "unknown_dead_letter",
             Self::Store => "store",
+            Self::Conflict => "conflict",
+            Self::TooLarge => "too_large",
+            Self::StoreFull => "store_full",
+            Self::Poisoned => "poisoned",
+            Self::Corrupt => "corrupt",
+            Self::Trimmed => "trimmed",
+            Self::InUse => "in_use",
+            Self::Format => "format",
+            Self::Unsupported => "unsupported",
             Self::NoRuntime => "no_runtime",
             Self::MissingState => "missing_state",
             Self::OtherType => "other_type",
@@ -128,6 +155,37 @@ impl Error {
         let source = source.into();
         let message = source.to_string();
         Self(Box::new(Inner { kind: ErrorKind::Store, message, source: Some(source) }))
+    }
+
+    /// For a store, when none of the others says it: the kind, and a text that says what is wrong
+    /// and what to do.
+    ///
+    /// ```
+    /// use nexus_events_dispatch::{Error, ErrorKind};
+    /// let error = Error::of_store(ErrorKind::StoreFull, "the disk is full; make room or trim");
+    /// assert_eq!(error.kind(), ErrorKind::StoreFull);
+    /// ```
+    #[must_use]
+    pub fn of_store(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self::new(kind, message)
+    }
+
+    /// The same error with another one that led to it.
+    ///
+    /// ```
+    /// use std::error::Error as _;
+    /// use nexus_events_dispatch::{Error, ErrorKind};
+    /// let disk = std::io::Error::other("no space left");
+    /// assert!(Error::of_store(ErrorKind::StoreFull, "make room").caused_by(disk).source().is_some());
+    /// ```
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    pub(crate) fn too_large(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::TooLarge, message)
     }
 
     pub(crate) fn invalid_option(message: impl Into<String>) -> Self {
@@ -203,13 +261,17 @@ impl Error {
     }
 
     /// Whether trying again can help: for [`ErrorKind::Overloaded`], [`ErrorKind::TimedOut`],
-    /// [`ErrorKind::Store`] and [`ErrorKind::WouldWait`].
+    /// [`ErrorKind::Store`], [`ErrorKind::Conflict`], [`ErrorKind::StoreFull`],
+    /// [`ErrorKind::InUse`] and [`ErrorKind::WouldWait`].
     #[must_use]
     pub fn status(&self) -> Status {
         match self.0.kind {
             ErrorKind::Overloaded
             | ErrorKind::TimedOut
             | ErrorKind::Store
+            | ErrorKind::Conflict
+            | ErrorKind::StoreFull
+            | ErrorKind::InUse
             | ErrorKind::WouldWait => Status::Temporary,
             _ => Status::Permanent,
         }

@@ -86,6 +86,7 @@
 
 pub mod layers;
 pub mod limits;
+pub mod store;
 
 mod bus;
 mod clock;

@@ -163,6 +163,40 @@ pub const CIRCUIT_PAUSE_DEFAULT: Duration = Duration::from_secs(30);
 /// Calls a circuit breaker can take its failure rate from.
 pub const CIRCUIT_WINDOW_CALLS_MAX: usize = 10_000;
 
+/// Events of a page of a store's log unless the read says otherwise.
+pub const READ_EVENTS_DEFAULT: usize = 256;
+
+/// About how many bytes such a page has (1 MiB), beyond its first event.
+pub const READ_BYTES_DEFAULT: usize = 1024 * 1024;
+
+/// Events of one append.
+pub const APPEND_EVENTS_MAX: usize = 16_384;
+
+/// About how many bytes one append has (64 MiB).
+pub const APPEND_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Longest idempotency key, and name of a space, in bytes.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+
+/// Longest key that events of a store are ordered by, in bytes.
+pub const ORDER_KEY_BYTES_MAX: usize = 255;
+
+/// Longest key of a state, in bytes.
+pub const STATE_KEY_BYTES_MAX: usize = 1_024;
+
+/// Idempotency keys that a store remembers.
+pub const IDEMPOTENCY_KEYS_MAX: usize = 1_000_000;
+
+/// How long a store remembers an idempotency key.
+pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(600);
+
+/// Events that a store in memory keeps unless told otherwise.
+pub const MEMORY_STORE_EVENTS_DEFAULT: u64 = 100_000;
+
+/// About how many bytes of events a store in memory keeps unless told otherwise (64 MiB), and how
+/// many bytes of state.
+pub const MEMORY_STORE_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
+
 /// Events of one thread that may wait to be filed into the history before it files them; twice as
 /// many if somebody else is at it.
 pub(crate) const HISTORY_STAGED_EVENTS: usize = 64;
