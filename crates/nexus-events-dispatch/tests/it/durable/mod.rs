@@ -5,6 +5,7 @@ mod crashes;
 mod groups;
 mod restart;
 mod shutdown;
+mod store;
 mod waves;
 
 use std::sync::Arc;
