@@ -2,6 +2,7 @@
 
 mod commit;
 mod crashes;
+mod failing;
 mod groups;
 mod restart;
 mod shutdown;

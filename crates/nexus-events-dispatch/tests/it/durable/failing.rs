@@ -1,0 +1,179 @@
+//! What a store that fails does to a bus: errors, and waiting, but no loss.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use nexus_events_dispatch::layers::Timeout;
+use nexus_events_dispatch::store::{
+    Append, Appended, Bounds, Capabilities, CloseReport, EventStore, Integrity, MemoryStore,
+    Offset, Page, Progress, Read, Retention, Scan, StateEntry, StateStore, StoreStats, Trimmed,
+    Versioned, space,
+};
+use nexus_events_dispatch::{BoxFuture, Bus, Durable, Error, ErrorKind, HandlerExt, Result};
+use nexus_events_model::Event;
+
+use super::{SECOND, consumer, numbered, pass, publish};
+use crate::Log;
+
+/// A store in memory that can be told to refuse what goes to one space, or events.
+#[derive(Default)]
+struct Failing {
+    inner: MemoryStore,
+    events: AtomicBool,
+    cursors: AtomicBool,
+    letters: AtomicBool,
+}
+
+impl Failing {
+    fn refuses(&self, append: &Append) -> bool {
+        let set = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
+        let writes = |space: &str| append.state.iter().any(|write| write.space == *space);
+        (set(&self.events) && !append.events.is_empty())
+            || (set(&self.cursors) && writes(space::CURSORS))
+            || (set(&self.letters) && writes(space::DEAD_LETTERS))
+    }
+}
+
+impl StateStore for Failing {
+    fn get<'a>(
+        &'a self,
+        space: &'a str,
+        key: &'a [u8],
+    ) -> BoxFuture<'a, Result<Option<Versioned>>> {
+        self.inner.get(space, key)
+    }
+
+    fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Vec<StateEntry>>> {
+        self.inner.scan(scan)
+    }
+}
+
+impl EventStore for Failing {
+    fn append(&self, append: Append) -> BoxFuture<'_, Result<Appended>> {
+        match self.refuses(&append) {
+            true => Box::pin(async { Err(Error::store("the disk is on fire")) }),
+            false => self.inner.append(append),
+        }
+    }
+
+    fn read(&self, read: Read) -> BoxFuture<'_, Result<Page>> {
+        self.inner.read(read)
+    }
+
+    fn wait_past(&self, offset: Offset) -> BoxFuture<'_, Result<()>> {
+        self.inner.wait_past(offset)
+    }
+
+    fn bounds(&self) -> Bounds {
+        self.inner.bounds()
+    }
+
+    fn key_version<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<u64>> {
+        self.inner.key_version(key)
+    }
+
+    fn trim(&self, retention: Retention) -> BoxFuture<'_, Result<Trimmed>> {
+        self.inner.trim(retention)
+    }
+
+    fn compact(&self, progress: Progress) -> BoxFuture<'_, Result<u64>> {
+        self.inner.compact(progress)
+    }
+
+    fn verify(&self, progress: Progress) -> BoxFuture<'_, Result<Integrity>> {
+        self.inner.verify(progress)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn stats(&self) -> StoreStats {
+        self.inner.stats()
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<CloseReport>> {
+        self.inner.close()
+    }
+}
+
+async fn open(store: &Arc<Failing>) -> Bus {
+    Bus::builder().store(store.clone()).open().await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_cannot_be_stored_is_not_dispatched() {
+    let (store, log) = (Arc::new(Failing::default()), Log::default());
+    let bus = open(&store).await;
+    bus.on("order.*", log.writes("live")).unwrap();
+    bus.on("order.*", log.writes("durable").durable("billing")).unwrap();
+    store.events.store(true, Ordering::SeqCst);
+    let error = bus.publish(numbered(1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Store);
+    assert!(error.to_string().contains("on fire"));
+    store.events.store(false, Ordering::SeqCst);
+    bus.publish(numbered(1)).await.unwrap();
+    bus.idle().await;
+    assert_eq!(log.take(), ["live", "durable"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_whose_cursor_cannot_be_written_waits_for_the_store() {
+    let (store, log) = (Arc::new(Failing::default()), Log::default());
+    let bus = open(&store).await;
+    store.cursors.store(true, Ordering::SeqCst);
+    bus.on("order.*", log.writes("handled").durable("billing")).unwrap();
+    publish(&bus, 0..3).await;
+    pass(60 * SECOND).await;
+    assert!(log.take().is_empty());
+    store.cursors.store(false, Ordering::SeqCst);
+    bus.idle().await;
+    assert_eq!(log.take(), ["handled"; 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn d20_what_cannot_be_parked_is_not_acknowledged() {
+    let (store, log) = (Arc::new(Failing::default()), Log::default());
+    let bus = open(&store).await;
+    store.letters.store(true, Ordering::SeqCst);
+    let writes = log.clone();
+    let fails = move |_: &Event| {
+        writes.add("run");
+        Err::<(), _>(nexus_events_dispatch::HandlerError::permanent("no such account"))
+    };
+    bus.on("order.*", fails.durable("billing")).unwrap();
+    publish(&bus, 0..1).await;
+    pass(10 * SECOND).await;
+    let stats = consumer(&bus, "billing");
+    assert_eq!((stats.acked, stats.pending, stats.parked), (Offset::START, 1, 0));
+    assert!(log.take().len() > 2, "it is tried again as long as it cannot be parked");
+    let report = bus.stats();
+    assert!(report.handler("billing").unwrap().error_count > 0);
+    store.letters.store(false, Ordering::SeqCst);
+    bus.idle().await;
+    assert_eq!(consumer(&bus, "billing").parked, 1);
+    assert_eq!(bus.dead_letters().unwrap().stats().letters, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn d12_a_durable_handler_that_hangs_holds_up_no_other() {
+    let (store, log) = (Arc::new(Failing::default()), Log::default());
+    let bus = open(&store).await;
+    let hangs = async |_: Event| std::future::pending::<()>().await;
+    let once = nexus_events_dispatch::layers::Retry::new().max_attempts(1);
+    let hangs = hangs
+        .durable(Durable::named("hangs").retry(once))
+        .layer(Timeout::new(Duration::from_millis(200)));
+    bus.on("order.*", hangs).unwrap();
+    for healthy in 0..9 {
+        bus.on("order.*", log.writes("done").durable(format!("healthy-{healthy}"))).unwrap();
+    }
+    publish(&bus, 0..1_000).await;
+    let begun = tokio::time::Instant::now();
+    bus.idle().await;
+    assert_eq!(log.take().len(), 9_000);
+    assert_eq!(bus.dead_letters().unwrap().stats().letters, 1_000);
+    let took = begun.elapsed();
+    assert!((200 * SECOND..300 * SECOND).contains(&took), "{took:?}");
+}
