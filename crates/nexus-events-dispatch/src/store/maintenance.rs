@@ -103,7 +103,7 @@ impl Retention {
         self
     }
 
-    /// No event that was recorded longer ago.
+    /// No event that was recorded longer ago; one as old as that stays.
     pub fn age(mut self, longest: Duration) -> Self {
         self.age_max = Some(longest);
         self
@@ -200,7 +200,7 @@ pub struct StoreStats {
     pub appends: u64,
     /// Appends that had happened before.
     pub duplicates: u64,
-    /// Appends that were refused.
+    /// Appends that were refused, for whatever reason but that the store is closed.
     pub refused: u64,
     /// Commits, each with one append or more.
     pub commits: u64,
