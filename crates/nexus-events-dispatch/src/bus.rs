@@ -8,6 +8,7 @@ use nexus_events_model::{Event, EventType, IntoEvent, Pattern};
 use time::OffsetDateTime;
 
 use crate::clock::{BusClock, Clock};
+use crate::durable::{self, Durables, Persist, Persisting};
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::follow_up::FollowUps;
@@ -17,12 +18,14 @@ use crate::here;
 use crate::history::History;
 use crate::lane::Lane;
 use crate::layer::{Layer, Layers, NewSubscription};
+use crate::layers::DeadLetters;
 use crate::limits::{HISTORY_BYTES_DEFAULT, HISTORY_EVENTS_DEFAULT, WORKERS_DEFAULT};
 use crate::registry::Registry;
 use crate::route::Route;
 use crate::runtime::has_ended;
 use crate::shared::SharedLanes;
 use crate::stats::{BusCounters, BusStats};
+use crate::store::EventStore;
 use crate::stripe::{Stripe, Stripes};
 use crate::subscription::{Subscription, SubscriptionOptions};
 use crate::sync::{Arc, Handle, OnceLock, Ordering, Semaphore, StaticU64, sleep};
@@ -69,6 +72,7 @@ pub(crate) struct Inner {
     max_workers: usize,
     runtime: OnceLock<Handle>,
     layers: Vec<Arc<dyn Layer>>,
+    pub(crate) durables: Option<Arc<Durables>>,
     pub(crate) states: Arc<States>,
 }
 
@@ -89,7 +93,7 @@ impl Bus {
     /// A bus with the defaults of [`BusBuilder`].
     #[must_use]
     pub fn new() -> Self {
-        Self::with(BusBuilder::default())
+        Self::with(BusBuilder::default(), None)
     }
 
     /// A bus with other settings.
@@ -97,7 +101,11 @@ impl Bus {
         BusBuilder::default()
     }
 
-    fn with(builder: BusBuilder) -> Self {
+    fn with(mut builder: BusBuilder, durables: Option<Arc<Durables>>) -> Self {
+        if let Some(durables) = &durables {
+            // Innermost: what another layer refuses or changes is not stored as it was.
+            builder.layers.0.push(Arc::new(Persisting(durables.clone())));
+        }
         let stripes = Arc::<Stripes>::default();
         let history = History::new(stripes.clone(), builder.history, builder.history_bytes);
         Self(Arc::new(Inner {
@@ -118,6 +126,7 @@ impl Bus {
             max_workers: builder.max_workers,
             runtime: OnceLock::new(),
             layers: builder.layers.0,
+            durables,
             states: Arc::new(builder.states),
         }))
     }
@@ -167,11 +176,19 @@ impl Bus {
         if self.gate().is_closed() {
             return Err(Error::closed());
         }
+        let (mut options, mut consumer) = (options, None);
+        if let Some(durable) = options.durable.take() {
+            let (changed, reader, is_new) = self.durable(&durable, options)?;
+            (options, consumer) = (changed, Some((reader, is_new)));
+        }
         let bare = handler.clone();
         let NewSubscription { pattern, handler, options, needs_runtime } =
             NewSubscription::build(pattern, handler, options, &self.0.layers)?;
         bare.check(self, &pattern)?;
-        let mode = mode_of(&*handler, &options)?;
+        let mode = match &consumer {
+            Some(_) => durable::mode_of(&*handler, &options),
+            None => mode_of(&*handler, &options)?,
+        };
         options.check(mode)?;
         let runtime = if mode != Mode::Inline || needs_runtime {
             Some(with_timer(self.runtime().ok_or_else(Error::no_runtime)?)?)
@@ -180,7 +197,8 @@ impl Bus {
         };
         let home = runtime.clone();
         let runtime = runtime.filter(|_| mode != Mode::Inline);
-        let shares = mode == Mode::Queued
+        let shares = consumer.is_none()
+            && mode == Mode::Queued
             && handler.mode() == Mode::Inline
             && self.layers().is_empty()
             && options.is_plain();
@@ -188,9 +206,15 @@ impl Bus {
             .as_ref()
             .filter(|_| shares)
             .and_then(|runtime| self.0.shared.give(self, &self.0.workers, runtime));
-        let (lane, workers) = (options.lane(), self.0.workers.clone());
+        let lane = if consumer.is_some() { durable::lane(&options) } else { options.lane() };
+        let workers = self.0.workers.clone();
         let lane = || (mode != Mode::Inline).then(|| Lane::new(lane, workers));
-        let entry = self.0.registry.add(pattern, handler, options, mode, home, shared, lane)?;
+        let front = consumer.as_ref().map(|(consumer, _)| durable::front(consumer));
+        let entry =
+            self.0.registry.add(pattern, handler, options, mode, home, shared, lane, front)?;
+        if let Some((consumer, true)) = consumer {
+            self.start(consumer, &entry);
+        }
         self.0.stripes.forget();
         Ok(Subscription { entry, bus: Arc::downgrade(&self.0) })
     }
@@ -256,6 +280,18 @@ impl Bus {
             stuck_threads: self.0.watch.stuck(),
             stuck_after: self.0.watch.stuck_after(),
         }
+    }
+
+    /// The store of the bus, if it has one.
+    #[must_use]
+    pub fn store(&self) -> Option<&Arc<dyn EventStore>> {
+        self.durables().map(|durables| durables.store())
+    }
+
+    /// What durable handlers have given up, if the bus has a store.
+    #[must_use]
+    pub fn dead_letters(&self) -> Option<&DeadLetters> {
+        self.durables().map(|durables| &durables.letters)
     }
 
     /// The time on the bus's clock.
@@ -423,6 +459,8 @@ pub struct BusBuilder {
     clock: BusClock,
     layers: Layers,
     states: States,
+    persist: Option<Persist>,
+    letters: Option<DeadLetters>,
 }
 
 impl Default for BusBuilder {
@@ -435,6 +473,8 @@ impl Default for BusBuilder {
             clock: BusClock::default(),
             layers: Layers::default(),
             states: States::default(),
+            persist: None,
+            letters: None,
         }
     }
 }
@@ -538,12 +578,81 @@ impl BusBuilder {
         self
     }
 
+    /// Keeps events in this store before they are dispatched, so that handlers can be
+    /// [durable](crate::SubscriptionOptions::durable): a publish waits for the store, a duplicate of
+    /// an event that the store remembers is not dispatched again, and a
+    /// [`Receipt`](crate::Receipt) says where in the log the event is. Such a bus is made by
+    /// [`open`](Self::open).
+    ///
+    /// The store comes after all layers of the bus: what they refuse is not stored. An event whose
+    /// publisher goes away while the store works may be stored and not dispatched; durable handlers
+    /// get it, others do not.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use nexus_events_dispatch::{Bus, store::MemoryStore};
+    /// use nexus_events_model::Event;
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let bus = Bus::builder().store(Arc::new(MemoryStore::new())).open().await?;
+    /// let first = bus.publish(Event::builder("order.created").id("evt-1")).await?;
+    /// let again = bus.publish(Event::builder("order.created").id("evt-1")).await?;
+    /// assert!(again.duplicate && again.offset == first.offset);
+    /// # Ok::<(), nexus_events_dispatch::Error>(()) }).unwrap();
+    /// ```
+    pub fn store(mut self, store: impl Into<Persist>) -> Self {
+        self.persist = Some(store.into());
+        self
+    }
+
+    /// Where durable handlers park what they give up. Default: in the store of the bus, with the
+    /// bounds of [`DeadLetters::new`].
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use nexus_events_dispatch::{Bus, layers::DeadLetters, store::MemoryStore};
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let store = Arc::new(MemoryStore::new());
+    /// let letters = DeadLetters::stored(store.clone()).await?;
+    /// let bus = Bus::builder().store(store).dead_letters(letters).open().await?;
+    /// assert_eq!(bus.dead_letters().unwrap().stats().letters, 0);
+    /// # Ok::<(), nexus_events_dispatch::Error>(()) }).unwrap();
+    /// ```
+    pub fn dead_letters(mut self, letters: DeadLetters) -> Self {
+        self.letters = Some(letters);
+        self
+    }
+
+    /// The bus, when it has a [store](Self::store): what that holds is read first.
+    ///
+    /// # Errors
+    /// Those of [`build`](Self::build) and of the store.
+    pub async fn open(mut self) -> Result<Bus> {
+        let Some(persist) = self.persist.take() else { return self.build() };
+        let letters = match self.letters.take() {
+            Some(letters) => letters,
+            None => DeadLetters::stored(persist.store.clone()).await?,
+        };
+        self.check()?;
+        Ok(Bus::with(self, Some(Durables::new(persist, letters))))
+    }
+
     /// The bus.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidOption`] for no worker or more than tokio's semaphore can count, and
+    /// [`ErrorKind::InvalidOption`] for a [store](Self::store), which [`open`](Self::open) reads
+    /// first, and for no worker or more than tokio's semaphore can count, and
     /// for handlers that may take no time.
     pub fn build(self) -> Result<Bus> {
+        if self.persist.is_some() {
+            let message =
+                "a bus with a store reads it first; call `.open().await` instead of `.build()`";
+            return Err(Error::new(ErrorKind::InvalidOption, message));
+        }
+        self.check()?;
+        Ok(Bus::with(self, None))
+    }
+
+    fn check(&self) -> Result<()> {
         if !(1..=Semaphore::MAX_PERMITS).contains(&self.max_workers) {
             let message =
                 format!("max_workers is 1 to {}, not {}", Semaphore::MAX_PERMITS, self.max_workers);
@@ -553,6 +662,6 @@ impl BusBuilder {
             let message = "stuck_after is more than 0; 30 s unless set";
             return Err(Error::new(ErrorKind::InvalidOption, message));
         }
-        Ok(Bus::with(self))
+        Ok(())
     }
 }

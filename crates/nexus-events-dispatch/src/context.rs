@@ -9,6 +9,7 @@ use nexus_events_model::{Event, EventType, IntoEvent, PublishReport, Subscriptio
 
 use crate::bus::Bus;
 use crate::delivery::{Delivery, Wait};
+use crate::durable::FromLog;
 use crate::entrance::Entrance;
 use crate::entry::{Entry, Run};
 use crate::error::Result;
@@ -144,7 +145,9 @@ impl Context {
 
     /// For the handler at this place of a delivery.
     pub(crate) fn tracked(delivery: Arc<Delivery>, place: usize) -> Self {
-        Self::new(Way::Tracked(delivery), place)
+        // A durable handler goes on where it was before a restart.
+        let attempt = delivery.log_place().map_or(1, |from_log| from_log.attempt);
+        Self { attempt, ..Self::new(Way::Tracked(delivery), place) }
     }
 
     /// For a handler that took the event from a queue.
@@ -211,6 +214,20 @@ impl Context {
     }
 
     /// What was given to the bus for handlers; leaves a pass on its stack.
+    /// How many attempts were made before a restart.
+    pub(crate) fn attempts_before(&self) -> u32 {
+        let before = self.log_place().filter(|place| place.attempt == self.attempt);
+        before.map_or(0, |place| place.attempt - 1)
+    }
+
+    /// The event's place in the log, for a durable handler.
+    pub(crate) fn log_place(&self) -> Option<&FromLog> {
+        match &self.way {
+            Way::OnStack(_) => None,
+            Way::Tracked(delivery) => delivery.log_place(),
+        }
+    }
+
     pub(crate) fn states(&self) -> &States {
         match &self.way {
             Way::OnStack(on_stack) => &on_stack.route.states,

@@ -11,6 +11,7 @@ use nexus_events_model::{Event, HandlerOutcome, Metadata, OutcomeStatus, Publish
 
 use crate::bus::Bus;
 use crate::context::Context;
+use crate::durable::FromLog;
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::gate::Admission;
@@ -55,6 +56,8 @@ pub(crate) struct Delivery {
     /// Whether it is the whole event, and not what a shared lane made of its share.
     counted: bool,
     report: Option<Report>,
+    /// Where it is from, when a consumer has taken it from the log.
+    from_log: Option<FromLog>,
     /// Keeps the event counted as in flight.
     admission: Mutex<Option<Admission>>,
     is_follow_up: bool,
@@ -130,6 +133,18 @@ impl Delivery {
         Arc::new(delivery)
     }
 
+    /// What a durable handler gets: one event of the log, which is counted where it was published.
+    pub(crate) fn of_log(bus: &Bus, event: Event, entry: Arc<Entry>, from: FromLog) -> Arc<Self> {
+        let route = Arc::new(Route::new(vec![entry]));
+        let admission = Admission::share(bus);
+        let mut delivery = Self::blank(bus.clone(), event, route, Some(admission), None);
+        delivery.counted = false;
+        delivery.from_log = Some(from);
+        delivery.wave =
+            Wave { end: AtomicUsize::new(1), left: AtomicUsize::new(1), ..Wave::default() };
+        Arc::new(delivery)
+    }
+
     fn blank(
         bus: Bus,
         event: Event,
@@ -158,6 +173,7 @@ impl Delivery {
             finished: AtomicBool::new(false),
             counted: true,
             report,
+            from_log: None,
             is_follow_up: admission.as_ref().is_some_and(Admission::is_follow_up),
             admission: Mutex::new(admission),
             route,
@@ -241,7 +257,7 @@ impl Delivery {
     }
 
     /// The event with the conversation, the cause and the trace filled in.
-    fn adopt(&self, event: Event) -> Result<Event> {
+    pub(crate) fn adopt(&self, event: Event) -> Result<Event> {
         if event.causation_id().is_some()
             && (event.metadata().get(Metadata::TRACEPARENT).is_some()
                 || self.event.metadata().get(Metadata::TRACEPARENT).is_none())
@@ -259,6 +275,7 @@ impl Delivery {
             rejected: self.rejected.load(Ordering::Relaxed),
             follow_up: self.is_follow_up,
             duplicate: false,
+            offset: None,
         }
     }
 
@@ -385,6 +402,8 @@ impl Delivery {
     fn keep(&self, place: usize, outcome: impl FnOnce() -> HandlerOutcome) {
         if let Some(report) = &self.report {
             report.outcomes.lock()[place] = Some(outcome());
+        } else if let Some(from_log) = &self.from_log {
+            from_log.keep(outcome());
         }
     }
 
@@ -392,6 +411,10 @@ impl Delivery {
     pub(crate) fn conclude(&self) -> Vec<Arc<Self>> {
         if let Some((by, reason)) = self.cancelled.get() {
             let why = Text::from(format!("cancelled by {by}: {reason}"));
+            let wave = self.wave.start.load(Ordering::Relaxed);
+            if let Some(entry) = self.route.get(wave).filter(|_| self.from_log.is_none()) {
+                self.bus.stored_cancelled(&self.event, by, entry.priority, reason);
+            }
             for place in self.wave.end.load(Ordering::Relaxed)..self.route.len() {
                 let entry = &self.route[place];
                 if !self.is_open(place) {
@@ -428,6 +451,9 @@ impl Delivery {
             self.bus.counters().concluded(if lost { End::Lost } else { self.fate() });
         }
         drop(admission);
+        if let Some(from_log) = &self.from_log {
+            from_log.end(&self.event);
+        }
         if let Some(report) = &self.report {
             let outcomes =
                 std::mem::take(&mut *report.outcomes.lock()).into_iter().flatten().collect();
@@ -448,6 +474,10 @@ impl Delivery {
     /// Whether somebody waits for its report.
     pub(crate) fn is_awaited(&self) -> bool {
         self.report.is_some()
+    }
+
+    pub(crate) fn log_place(&self) -> Option<&FromLog> {
+        self.from_log.as_ref()
     }
 
     /// Whether it is the whole event, and not a share of one that is counted elsewhere.
@@ -517,8 +547,15 @@ fn stuck_text(ran: Duration) -> Text {
 impl Drop for Delivery {
     /// A delivery that nobody can drive any more, at the end of a runtime, is lost but counted.
     fn drop(&mut self) {
-        if self.counted && !self.finished.load(Ordering::Relaxed) {
+        if self.finished.load(Ordering::Relaxed) {
+            return;
+        }
+        if self.counted {
             self.bus.counters().concluded(End::Lost);
+            self.bus.stored_lost(&self.event);
+        }
+        if let Some(from_log) = &self.from_log {
+            from_log.end(&self.event);
         }
     }
 }

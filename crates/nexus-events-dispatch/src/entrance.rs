@@ -110,6 +110,9 @@ impl<'a> Entrance<'a> {
     }
 
     pub(crate) async fn enter(&self, event: Event) -> Result<Receipt> {
+        if self.context.is_none() && self.bus.gate().is_closed() {
+            return Err(Error::closed());
+        }
         match self.bus.layers() {
             [] => self.admit(event).await,
             layers => Next { layers, door: self }.run(event).wait().await,

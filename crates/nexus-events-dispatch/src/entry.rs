@@ -32,6 +32,8 @@ pub(crate) struct Entry {
     pub(crate) own_lane: OnceLock<Arc<Lane>>,
     /// The head of its group.
     pub(crate) group: OnceLock<Arc<Self>>,
+    /// What stands for it in the index, when it is durable.
+    pub(crate) front: OnceLock<Arc<Self>>,
     /// How many of its runs may go on at the same time.
     pub(crate) concurrency: usize,
     ended: AtomicBool,
@@ -74,6 +76,7 @@ impl Entry {
             shared: OnceLock::new(),
             own_lane: OnceLock::new(),
             group: OnceLock::new(),
+            front: OnceLock::new(),
             concurrency,
             ended: AtomicBool::new(false),
             running: AtomicUsize::new(0),
@@ -138,6 +141,9 @@ impl Entry {
     pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::SeqCst);
         self.end.notify_waiters();
+        if let Some(front) = self.front.get() {
+            front.end();
+        }
         for lane in self.lanes() {
             lane.leave(self);
         }

@@ -150,6 +150,11 @@ impl Gate {
         self.state.load(Ordering::SeqCst) & CLOSED != 0
     }
 
+    /// Whether nothing at all is admitted any more.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.state.load(Ordering::SeqCst) & STOPPED != 0
+    }
+
     /// Events on their way, those on stacks left out.
     pub(crate) fn admitted(&self) -> usize {
         let state = self.state.load(Ordering::SeqCst) & !(CLOSED | STOPPED);

@@ -94,6 +94,7 @@ mod context;
 mod delivery;
 mod desk;
 mod driving;
+mod durable;
 mod entrance;
 mod entry;
 mod error;
@@ -131,6 +132,7 @@ mod worker;
 pub use crate::bus::{Bus, BusBuilder};
 pub use crate::clock::{Clock, ManualClock, SystemClock};
 pub use crate::context::{Context, Retry};
+pub use crate::durable::{ConsumerStats, Durable, Persist, Start};
 pub use crate::error::{Error, ErrorKind, Result, Status};
 pub use crate::handler::{
     Attempt, BoxFuture, Called, Configured, FromEvent, Handler, HandlerError, HandlerExt,

@@ -201,6 +201,24 @@ pub const MEMORY_STORE_EVENTS_DEFAULT: u64 = 100_000;
 /// many bytes of state.
 pub const MEMORY_STORE_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
 
+/// Events of one durable handler that are taken from the log and not handled yet, unless its
+/// concurrency asks for more.
+pub const CONSUMER_WINDOW_EVENTS: usize = 256;
+
+/// About how many bytes of events these are (8 MiB), beyond the first.
+pub const CONSUMER_WINDOW_BYTES: usize = 8 * 1024 * 1024;
+
+/// How often a process may crash while it is at an event, before that is parked.
+pub const CRASHES_MAX: u32 = 3;
+
+/// How long a durable handler that could not go on, because its store or its dead letters fail,
+/// waits before it tries again.
+pub const CONSUMER_PAUSE: Duration = Duration::from_secs(1);
+
+/// Stored events of which it is known where they are, and whether they were cancelled, beside what
+/// the store says.
+pub const RECENT_EVENTS_MAX: usize = 65_536;
+
 /// Events of one thread that may wait to be filed into the history before it files them; twice as
 /// many if somebody else is at it.
 pub(crate) const HISTORY_STAGED_EVENTS: usize = 64;

@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::delivery::{Delivery, Wait};
 use crate::entrance::{Entering, Entrance, now};
 use crate::error::{Error, Result};
+use crate::store::Offset;
 use crate::sync::oneshot;
 use crate::trace;
 
@@ -34,6 +35,8 @@ pub struct Receipt {
     pub follow_up: bool,
     /// Whether a layer had seen it before; nothing was published again.
     pub duplicate: bool,
+    /// Where it is in the log, when the bus has a store. A follow-up is stored later.
+    pub offset: Option<Offset>,
 }
 
 impl Receipt {
@@ -47,7 +50,7 @@ impl Receipt {
     /// ```
     #[must_use]
     pub fn new(event_id: EventId) -> Self {
-        Self { event_id, matched: 0, rejected: 0, follow_up: false, duplicate: false }
+        Self { event_id, matched: 0, rejected: 0, follow_up: false, duplicate: false, offset: None }
     }
 }
 

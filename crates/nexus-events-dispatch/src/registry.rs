@@ -91,6 +91,7 @@ impl Registry {
         runtime: Option<Handle>,
         shared: Option<Arc<SharedLane>>,
         lane: impl FnOnce() -> Option<Arc<Lane>>,
+        front: Option<Arc<dyn Handler>>,
     ) -> Result<Arc<Entry>> {
         // The handler's own code, so not under the lock.
         let own = || options.own_name.clone().unwrap_or_else(|| handler.name());
@@ -122,6 +123,15 @@ impl Registry {
             ))
         };
         let entry = new(&mut writer, name, handler);
+        // What the index has of a durable handler rings on the publisher's stack.
+        let face = |writer: &mut Writer, entry: &Arc<Entry>| {
+            let Some(front) = front else { return entry.clone() };
+            let (id, name, pattern) = (writer.next_id(), entry.name.clone(), entry.pattern.clone());
+            let (filters, priority) = (entry.filters.clone(), entry.priority);
+            let mode = Mode::Inline;
+            let front = Entry::new(id, name, pattern, filters, priority, mode, None, 1, front);
+            entry.front.get_or_init(|| Arc::new(front)).clone()
+        };
         match (&options.group, group) {
             (None, _) => {
                 if let Some(shared) = shared {
@@ -129,7 +139,8 @@ impl Registry {
                 } else if let Some(lane) = lane() {
                     entry.give(lane);
                 }
-                self.change(|index| index.insert(&entry.pattern, entry.clone()));
+                let face = face(&mut writer, &entry);
+                self.change(|index| index.insert(&face.pattern, face.clone()));
             }
             (Some(_), Some(group)) => entry.join(&group),
             (Some(name), None) => {
@@ -137,7 +148,8 @@ impl Registry {
                 head.lead(lane());
                 entry.join(&head);
                 writer.groups.insert(name.clone(), head.clone());
-                self.change(|index| index.insert(&head.pattern, head.clone()));
+                let face = face(&mut writer, &head);
+                self.change(|index| index.insert(&face.pattern, face.clone()));
             }
         }
         writer.names.insert(entry.name.clone(), entry.id);
@@ -161,6 +173,8 @@ impl Registry {
             }
         };
         let old = in_index.map(|entry| {
+            // The last of a group ends what rings for it.
+            let entry = entry.front.get().inspect(|front| front.end()).unwrap_or(&entry).clone();
             self.change(|index| {
                 index.remove(&entry.pattern, |known| Arc::ptr_eq(known, &entry));
             })
@@ -178,7 +192,10 @@ impl Registry {
         writer.names.clear();
         writer.groups.clear();
         self.snapshot.store(Arc::default());
-        std::mem::take(&mut writer.entries).into_values().collect()
+        let entries: Vec<_> = std::mem::take(&mut writer.entries).into_values().collect();
+        let heads = entries.iter().filter_map(|entry| entry.group.get());
+        heads.filter_map(|head| head.front.get()).for_each(|front| front.end());
+        entries
     }
 
     /// In the order of registration.

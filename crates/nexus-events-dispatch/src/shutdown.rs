@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::bus::Bus;
 use crate::context::Context;
-use crate::sync::timeout;
+use crate::durable::Consumer;
+use crate::sync::{Arc, timeout};
 use crate::waits::Waiting;
 
 /// What a shutdown came to.
@@ -26,6 +27,10 @@ pub struct ShutdownReport {
     /// Events that were still on their way at the deadline, and were cut off: as many as the
     /// statistics call lost because of it.
     pub lost: usize,
+    /// Events of the log that durable handlers have not handled, each once per handler: they get
+    /// them when the bus is opened again. What a handler has not read yet counts whole, so where it
+    /// does not want every event of the log it is less.
+    pub redelivered: u64,
 }
 
 impl ShutdownReport {
@@ -55,6 +60,7 @@ impl Bus {
         let waiting = Waiting::for_idle(self);
         self.drive_follow_ups();
         let done = || self.has_only(waiting.as_ref());
+        let consumers = self.stop_reading();
         let drained = done() || timeout(deadline, gate.wait_until(done)).await.is_ok();
         let spared = waiting.as_ref().map(|it| match drained {
             true => it.events(self),
@@ -65,7 +71,29 @@ impl Bus {
         self.watch().end();
         let left = self.in_flight().saturating_sub(self.0.shared.surplus() + gate.late());
         let lost = lost + self.cut_off(drained, waiting.as_ref());
-        ShutdownReport { drained: before.saturating_sub(left), lost }
+        let redelivered = self.read_so_far(&consumers).await;
+        ShutdownReport { drained: before.saturating_sub(left), lost, redelivered }
+    }
+
+    /// Lets durable handlers take nothing more from the log. Those that are registered with it stay
+    /// until their cursors are written.
+    fn stop_reading(&self) -> Vec<Arc<Consumer>> {
+        let Some(durables) = self.durables() else { return Vec::new() };
+        let consumers = durables.consumers.lock().clone();
+        consumers.iter().for_each(|consumer| consumer.stop());
+        consumers
+    }
+
+    /// Waits until all cursors are written; gives back what is left to read.
+    async fn read_so_far(&self, consumers: &[Arc<Consumer>]) -> u64 {
+        let Some(store) = self.store() else { return 0 };
+        let mut left = 0;
+        for consumer in consumers {
+            consumer.cut_off();
+            consumer.closed().await;
+            left += consumer.left(store.bounds().last);
+        }
+        left
     }
 
     /// Ends all handlers, at the deadline where they are; gives back how many events are lost
@@ -105,12 +133,31 @@ impl Bus {
         let waiting = Waiting::for_idle(self);
         self.drive_follow_ups();
         let done = || self.has_only(waiting.as_ref());
-        let idle = self.gate().wait_until(done);
+        let idle = async {
+            loop {
+                self.gate().wait_until(done).await;
+                if waiting.is_some() || !self.waits_for_log().await {
+                    return;
+                }
+            }
+        };
         match Context::innermost().and_then(|context| context.worker) {
             // What it waits for may need a worker too.
             Some(worker) => worker.lend(idle).await,
             None => idle.await,
         }
+    }
+
+    /// Waits until durable handlers have handled what is in the log now; `false` when they had.
+    async fn waits_for_log(&self) -> bool {
+        let Some(durables) = self.durables() else { return false };
+        let last = durables.store().bounds().last;
+        let consumers = durables.consumers.lock().clone();
+        let behind: Vec<_> = consumers.iter().filter(|it| !it.has_passed(last)).collect();
+        for consumer in &behind {
+            consumer.caught_up(last).await;
+        }
+        !behind.is_empty()
     }
 
     /// How many events are on their way, each once. What leaves a stack or a lane counts in both

@@ -7,6 +7,7 @@ use nexus_events_model::{Event, Filter, Pattern, SubscriptionId, Text};
 
 use crate::bus::{Bus, Inner};
 use crate::context::Context;
+use crate::durable::Durable;
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handler::Mode;
@@ -96,6 +97,7 @@ pub struct SubscriptionOptions {
     pub(crate) key: Option<Key>,
     pub(crate) layers: Layers,
     pub(crate) own_name: Option<Text>,
+    pub(crate) durable: Option<Durable>,
 }
 
 impl SubscriptionOptions {
@@ -205,7 +207,7 @@ impl SubscriptionOptions {
         mut self,
         key: impl Fn(&Event) -> Option<Text> + Send + Sync + 'static,
     ) -> Self {
-        self.key = Some(Key(Arc::new(key)));
+        self.key = Some(Key::new(key));
         self
     }
 
@@ -226,6 +228,30 @@ impl SubscriptionOptions {
     /// ```
     pub fn layer(mut self, layer: impl Layer) -> Self {
         self.layers.0.push(Arc::new(layer));
+        self
+    }
+
+    /// Makes it durable: it gets every event of the bus's store at least once, through crashes and
+    /// restarts, from the log and so behind the waves above it. It is queued; a failure is tried
+    /// again, and what it gives up is parked in [`Bus::dead_letters`](crate::Bus::dead_letters).
+    ///
+    /// The bus must have a [store](crate::BusBuilder::store). Nothing of a durable handler's events
+    /// is ever dropped, so it has no overload policy: what waits for it waits in the log.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use nexus_events_dispatch::{Bus, HandlerExt, store::MemoryStore};
+    /// use nexus_events_model::Event;
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let bus = Bus::builder().store(Arc::new(MemoryStore::new())).open().await?;
+    /// bus.on("order.*", (async |_: Event| {}).with(|options| options.durable("billing")))?;
+    /// assert_eq!(bus.publish(Event::builder("order.created")).await?.offset.unwrap().number(), 1);
+    /// bus.idle().await;
+    /// assert_eq!(bus.consumers()[0].acked.number(), 1);
+    /// # Ok::<(), nexus_events_dispatch::Error>(()) }).unwrap();
+    /// ```
+    pub fn durable(mut self, durable: impl Into<Durable>) -> Self {
+        self.durable = Some(durable.into());
         self
     }
 
@@ -308,6 +334,10 @@ pub(crate) struct Key(Arc<KeyOf>);
 type KeyOf = dyn Fn(&Event) -> Option<Text> + Send + Sync;
 
 impl Key {
+    pub(crate) fn new(key: impl Fn(&Event) -> Option<Text> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(key))
+    }
+
     pub(crate) fn of(&self, event: &Event) -> Option<Text> {
         (self.0)(event)
     }

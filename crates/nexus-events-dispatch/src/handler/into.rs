@@ -6,6 +6,7 @@ use nexus_events_model::{Filter, Text};
 
 use super::shape::{Accepts, Shaped};
 use super::{Handler, Mode};
+use crate::durable::Durable;
 use crate::layer::Layer;
 use crate::subscription::{HandlerPriority, SubscriptionOptions};
 use crate::sync::Arc;
@@ -153,6 +154,26 @@ pub trait HandlerExt<Shape>: Sized {
         Self: IntoHandler<Shape>,
     {
         self.with(|options| options.layer(layer))
+    }
+
+    /// Makes it durable: it gets every event of the bus's store at least once, as
+    /// [`SubscriptionOptions::durable`] says.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use nexus_events_dispatch::{Bus, HandlerExt, store::MemoryStore};
+    /// use nexus_events_model::Event;
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let bus = Bus::builder().store(Arc::new(MemoryStore::new())).open().await?;
+    /// bus.on("order.*", (async |_: Event| {}).durable("billing"))?;
+    /// # Ok::<(), nexus_events_dispatch::Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    fn durable(self, durable: impl Into<Durable>) -> Configured
+    where
+        Self: IntoHandler<Shape>,
+    {
+        self.with(|options| options.durable(durable))
     }
 
     /// Changes any of its options.

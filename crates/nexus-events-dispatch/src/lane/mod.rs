@@ -212,7 +212,9 @@ impl Lane {
             left.into_iter().for_each(|job| contained(|| job.give_up(reason)));
             return Vec::new();
         }
-        let shares = left.iter().filter(|job| !job.delivery.is_counted());
+        let shares = left
+            .iter()
+            .filter(|job| !job.delivery.is_counted() && job.delivery.log_place().is_none());
         let shares = shares.map(|job| job.delivery.event.id().clone()).collect();
         left.into_iter().for_each(|job| contained(|| job.lose()));
         shares

@@ -14,7 +14,7 @@ use crate::runtime::{contain, panic_text};
 use crate::sync::{Arc, Handle};
 
 /// Something around a handler.
-pub(super) trait Surround: Send + Sync + 'static {
+pub(crate) trait Surround: Send + Sync + 'static {
     fn call<'a>(
         &'a self,
         inner: &'a Arc<dyn Handler>,
@@ -29,7 +29,7 @@ struct Around<S> {
 }
 
 /// The handler with `surround` around it; it keeps its name and its mode.
-pub(super) fn around(inner: Arc<dyn Handler>, surround: impl Surround) -> Arc<dyn Handler> {
+pub(crate) fn around(inner: Arc<dyn Handler>, surround: impl Surround) -> Arc<dyn Handler> {
     Arc::new(Around { inner, surround })
 }
 
@@ -48,7 +48,7 @@ impl<S: Surround> Handler for Around<S> {
 }
 
 /// Calls a handler; its panics are errors.
-pub(super) fn call<'a>(
+pub(crate) fn call<'a>(
     inner: &'a Arc<dyn Handler>,
     event: &'a Event,
     context: &'a Context,

@@ -71,6 +71,7 @@ mod rate_limit;
 mod retry;
 mod timeout;
 
+pub(crate) use self::around::{Surround, around, call};
 pub use self::backoff::{Backoff, Delays, Jitter};
 pub use self::circuit_breaker::{CircuitBreaker, CircuitState, CircuitStats};
 pub use self::dead_letter::{

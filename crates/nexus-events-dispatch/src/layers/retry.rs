@@ -242,7 +242,8 @@ impl Trying {
             started: began.instant,
             began,
             allowed: retry.attempts_for(event),
-            failed: 0,
+            // A durable handler's attempts before a restart count too.
+            failed: context.attempts_before(),
             delays: retry.backoff.delays(retry.seeds.next()),
             attempts: Vec::new(),
             panicked: false,

@@ -21,34 +21,55 @@ use crate::error::{Error, ErrorKind, Result};
 pub struct Cursor {
     /// Nothing up to here is to be handled any more.
     pub acked: Offset,
-    /// Up to here handlers may have been called. After a crash, what is between the two counts as
-    /// tried once.
+    /// Up to here everything was looked at; of that only [`pending`](Self::pending) is to be
+    /// handled.
+    pub seen: Offset,
+    /// Events up to `seen` that are not handled yet.
+    pub pending: Vec<Offset>,
+    /// Up to here handlers may have been called, while a process is [at it](Self::open).
     pub delivered: Offset,
-    /// Attempts of events beyond `acked`, for those with at least two of them.
+    /// The only event for which a handler may have been called, where there is one.
+    pub alone: Option<Offset>,
+    /// Whether a process is at it. Where one starts and finds this, another has crashed.
+    pub open: bool,
+    /// Attempts of events that are not handled yet, for those with at least two of them.
     pub attempts: BTreeMap<Offset, u32>,
+    /// How often a process has crashed while it was at them.
+    pub crashes: BTreeMap<Offset, u32>,
 }
 
 impl Cursor {
     /// Everything up to this offset is done, nothing beyond it was tried.
     #[must_use]
     pub fn at(acked: Offset) -> Self {
-        Self { acked, delivered: acked, attempts: BTreeMap::new() }
+        Self { acked, seen: acked, delivered: acked, ..Self::default() }
     }
 
-    /// As a store keeps it: JSON.
+    /// As a store keeps it: JSON. What is empty is left out.
     ///
     /// ```json
-    /// {"acked": 41, "delivered": 64, "attempts": {"43": 2}}
+    /// {"acked": 41, "seen": 64, "pending": [42, 43], "delivered": 320, "alone": null, "open": true,
+    ///  "attempts": {"43": 2}, "crashes": {}}
     /// ```
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let attempts: serde_json::Map<String, Value> = self
-            .attempts
-            .iter()
-            .map(|(offset, count)| (offset.to_string(), json!(count)))
-            .collect();
-        let (acked, delivered) = (self.acked.number(), self.delivered.number());
-        json!({"acked": acked, "delivered": delivered, "attempts": attempts}).to_string().into()
+        let counts = |counts: &BTreeMap<Offset, u32>| -> Value {
+            let count = |(offset, count): (&Offset, &u32)| (offset.to_string(), json!(count));
+            counts.iter().map(count).collect::<serde_json::Map<String, Value>>().into()
+        };
+        let pending: Vec<u64> = self.pending.iter().map(|offset| offset.number()).collect();
+        json!({
+            "acked": self.acked.number(),
+            "seen": self.seen.number(),
+            "pending": pending,
+            "delivered": self.delivered.number(),
+            "alone": self.alone.map(Offset::number),
+            "open": self.open,
+            "attempts": counts(&self.attempts),
+            "crashes": counts(&self.crashes),
+        })
+        .to_string()
+        .into()
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) wrote.
@@ -57,20 +78,33 @@ impl Cursor {
     /// [`ErrorKind::Corrupt`], naming the field that is missing or wrong.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let json: Value = serde_json::from_slice(bytes).map_err(|_| wrong("JSON"))?;
-        let offset =
-            |field: &str| json[field].as_u64().map(Offset::new).ok_or_else(|| wrong(field));
-        let attempt = |(offset, count): (&String, &Value)| {
-            let offset = offset.parse().ok().map(Offset::new);
-            let count = count.as_u64().and_then(|count| count.try_into().ok());
-            offset.zip(count).ok_or_else(|| wrong("attempts"))
-        };
-        let attempts = json["attempts"].as_object().ok_or_else(|| wrong("attempts"))?;
+        let offset = |field: &str| offset(&json[field]).ok_or_else(|| wrong(field));
+        let pending = json["pending"].as_array().ok_or_else(|| wrong("pending"))?;
+        let pending = pending.iter().map(self::offset).collect::<Option<_>>();
         Ok(Self {
             acked: offset("acked")?,
+            seen: offset("seen")?,
+            pending: pending.ok_or_else(|| wrong("pending"))?,
             delivered: offset("delivered")?,
-            attempts: attempts.iter().map(attempt).collect::<Result<_>>()?,
+            alone: self::offset(&json["alone"]),
+            open: json["open"].as_bool().ok_or_else(|| wrong("open"))?,
+            attempts: counts(&json, "attempts")?,
+            crashes: counts(&json, "crashes")?,
         })
     }
+}
+
+fn offset(json: &Value) -> Option<Offset> {
+    json.as_u64().map(Offset::new)
+}
+
+fn counts(json: &Value, field: &str) -> Result<BTreeMap<Offset, u32>> {
+    let count = |(offset, count): (&String, &Value)| {
+        let offset = Offset::new(offset.parse().ok()?);
+        Some((offset, count.as_u64()?.try_into().ok()?))
+    };
+    let counts = json[field].as_object().ok_or_else(|| wrong(field))?;
+    counts.iter().map(count).collect::<Option<_>>().ok_or_else(|| wrong(field))
 }
 
 fn wrong(field: &str) -> Error {

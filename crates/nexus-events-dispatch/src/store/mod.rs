@@ -39,6 +39,7 @@
 //! Implement [`EventStore`] and run `nexus_events_test::conformance::store` on it.
 
 mod append;
+mod cancelled;
 mod cursor;
 mod follow;
 mod maintenance;
@@ -48,6 +49,7 @@ mod read;
 mod select;
 
 pub use self::append::{Ack, Append, Appended, Expected, KeyedEvent, StateWrite};
+pub use self::cancelled::Cancelled;
 pub use self::cursor::{Cursor, CursorInfo};
 pub use self::follow::Follow;
 pub use self::maintenance::{

@@ -2,13 +2,16 @@
 
 use std::fmt;
 
+use nexus_events_model::{EventId, Text};
 use serde_json::Value;
 
 use super::record::{DeadLetter, DeadLetterFilter};
 use super::state::{Bounds, State};
 use super::store::DeadLetterStore;
+use super::stored::Stored;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{DEAD_LETTER_BYTES_DEFAULT, DEAD_LETTERS_DEFAULT};
+use crate::store::EventStore;
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 
 /// Dead letters copied at a time, for a list.
@@ -107,6 +110,22 @@ impl DeadLetters {
         Ok(Self::with(state, bounds, Some(Box::new(store))))
     }
 
+    /// What is in this event store, written through to it from now on, as [`open`](Self::open).
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use nexus_events_dispatch::{layers::DeadLetters, store::MemoryStore};
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let letters = DeadLetters::stored(Arc::new(MemoryStore::new())).await?;
+    /// # Ok::<(), nexus_events_dispatch::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the store, and [`ErrorKind::Corrupt`] for one that cannot be read.
+    pub async fn stored(store: Arc<dyn EventStore>) -> Result<Self> {
+        Self::open(Stored(store)).await
+    }
+
     fn with(state: State, bounds: Bounds, store: Option<Box<dyn DeadLetterStore>>) -> Self {
         let counts = Counts::default();
         Self(Arc::new(Inner { state: Mutex::new(state), bounds, store, counts }))
@@ -175,13 +194,18 @@ impl DeadLetters {
         }
     }
 
+    /// Whether an event of this handler is parked.
+    pub(crate) fn has(&self, handler: &Text, event: &EventId) -> bool {
+        self.state(|state| state.has(handler, event))
+    }
+
     /// Keeps a letter of this content in memory; its id is given here.
     pub(super) fn park_in_memory(&self, letter: DeadLetter) -> Result<()> {
         self.count(self.keep(letter).map(|_| ()))
     }
 
     /// The same, written through to the store when there is one.
-    pub(super) async fn park(&self, letter: DeadLetter) -> Result<()> {
+    pub(crate) async fn park(&self, letter: DeadLetter) -> Result<()> {
         self.count(self.write_through(letter).await)
     }
 

@@ -5,6 +5,7 @@ mod record;
 mod replay;
 mod state;
 mod store;
+mod stored;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::bus::Bus;
+use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handler::Attempt;
 
@@ -68,6 +70,26 @@ const OUTCOMES: [OutcomeStatus; 3] =
     [OutcomeStatus::Error, OutcomeStatus::Panicked, OutcomeStatus::TimedOut];
 
 impl DeadLetter {
+    /// An event that a handler could not finish, because the process ended again and again.
+    pub(crate) fn crash_loop(bus: &Bus, entry: &Entry, event: &Event, error: Text) -> Self {
+        let now = bus.now();
+        Self {
+            id: 0,
+            event: event.clone(),
+            handler: entry.loser().clone(),
+            pattern: entry.pattern.clone(),
+            key: None,
+            behind: false,
+            error,
+            status: Status::Permanent,
+            outcome: OutcomeStatus::Error,
+            attempts: Vec::new(),
+            first_failure: now,
+            last_failure: now,
+            replays: 0,
+        }
+    }
+
     /// The conversation the event belongs to.
     #[must_use]
     pub fn correlation_id(&self) -> Option<&CorrelationId> {

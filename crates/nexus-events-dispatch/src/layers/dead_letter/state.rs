@@ -49,6 +49,10 @@ impl State {
         self.by_key.get(&(handler.clone(), key.clone()))?.first().copied()
     }
 
+    pub(super) fn has(&self, handler: &Text, event: &EventId) -> bool {
+        self.by_event.contains_key(&(handler.clone(), event.clone()))
+    }
+
     /// Whether an event of this handler and key has to wait behind another one.
     pub(super) fn is_behind(&self, handler: &Text, key: &Text, event: &EventId) -> bool {
         let own = self.by_event.get(&(handler.clone(), event.clone()));

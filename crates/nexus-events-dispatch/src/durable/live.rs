@@ -1,0 +1,142 @@
+//! Which stored events are on their way through the waves, so that a consumer does not overtake
+//! the waves above its handler, and does not handle what these have cancelled.
+
+use std::collections::{HashMap, VecDeque};
+use std::pin::pin;
+
+use nexus_events_model::EventId;
+
+use super::Durables;
+use crate::limits::RECENT_EVENTS_MAX;
+use crate::store::Offset;
+use crate::sync::{Arc, Mutex, Notify};
+
+#[derive(Default)]
+pub(crate) struct Live {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// The consumers whose wave has not come.
+    waiting: HashMap<EventId, Vec<u64>>,
+    /// Where those are that were stored lately.
+    offsets: Recent<Offset>,
+    /// Those cancelled lately, with the handler priority of the wave that did.
+    cancelled: Recent<i32>,
+}
+
+/// What is known of the last so many events.
+struct Recent<T> {
+    known: HashMap<EventId, T>,
+    order: VecDeque<EventId>,
+}
+
+impl<T> Default for Recent<T> {
+    fn default() -> Self {
+        Self { known: HashMap::new(), order: VecDeque::new() }
+    }
+}
+
+impl<T> Recent<T> {
+    fn insert(&mut self, id: EventId, what: T) {
+        if self.known.insert(id.clone(), what).is_some() {
+            return;
+        }
+        self.order.push_back(id);
+        if self.order.len() > RECENT_EVENTS_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+    }
+}
+
+/// An event that is about to be stored and dispatched. Dropped before it is, no wave of it comes.
+pub(crate) struct Entering {
+    durables: Arc<Durables>,
+    id: Option<EventId>,
+}
+
+impl Live {
+    /// The event is going to be stored, and dispatched to these consumers among others.
+    pub(crate) fn enter(durables: &Arc<Durables>, id: &EventId, waiting: Vec<u64>) -> Entering {
+        if !waiting.is_empty() {
+            durables.live.state.lock().waiting.insert(id.clone(), waiting);
+        }
+        Entering { durables: durables.clone(), id: Some(id.clone()) }
+    }
+
+    /// The wave of this consumer has come.
+    pub(crate) fn reached(&self, id: &EventId, consumer: u64) {
+        let mut state = self.state.lock();
+        let Some(waiting) = state.waiting.get_mut(id) else { return };
+        waiting.retain(|waiting| *waiting != consumer);
+        if waiting.is_empty() {
+            state.waiting.remove(id);
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// A wave of this priority has cancelled it; gives back its offset, if that is known.
+    pub(crate) fn cancelled(&self, id: &EventId, priority: i32) -> Option<Offset> {
+        let mut state = self.state.lock();
+        state.waiting.remove(id);
+        let offset = state.offsets.known.get(id).copied()?;
+        state.cancelled.insert(id.clone(), priority);
+        drop(state);
+        self.changed.notify_waiters();
+        Some(offset)
+    }
+
+    /// It is not going to reach anybody any more.
+    pub(crate) fn gone(&self, id: &EventId) {
+        if self.state.lock().waiting.remove(id).is_some() {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// A consumer has ended, whose wave need not come.
+    pub(crate) fn left(&self, consumer: u64) {
+        self.state.lock().waiting.retain(|_, waiting| {
+            waiting.retain(|waiting| *waiting != consumer);
+            !waiting.is_empty()
+        });
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until the wave of this consumer has come or never will; the priority of the wave that
+    /// has cancelled the event, if one has.
+    pub(crate) async fn passed(&self, id: &EventId, consumer: u64) -> Option<i32> {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            {
+                let state = self.state.lock();
+                if !state.waiting.get(id).is_some_and(|waiting| waiting.contains(&consumer)) {
+                    return state.cancelled.known.get(id).copied();
+                }
+            }
+            changed.await;
+        }
+    }
+}
+
+impl Entering {
+    /// It is stored, and is dispatched now.
+    pub(crate) fn stored(mut self, offset: Offset) {
+        if let Some(id) = self.id.take() {
+            self.durables.live.state.lock().offsets.insert(id, offset);
+        }
+    }
+}
+
+impl Drop for Entering {
+    fn drop(&mut self) {
+        if let Some(id) = &self.id {
+            self.durables.live.gone(id);
+        }
+    }
+}
