@@ -124,9 +124,11 @@ pub struct Trimmed {
     pub events: u64,
     /// The oldest that is kept now, or the next one to come.
     pub first: Offset,
-    /// How many events are beyond the bounds but stay, and the consumer whose cursor holds them.
+    /// How many events are beyond the bounds but stay, and the consumer whose cursor holds them:
+    /// the one furthest behind, the first by name of several.
     pub held: Option<(u64, String)>,
-    /// How many events were removed that cursors had not passed, by consumer.
+    /// How many events were removed that cursors had not passed, by consumer, in the order of their
+    /// names.
     pub lost: Vec<(String, u64)>,
 }
 
