@@ -11,8 +11,13 @@ use super::outcomes::Done;
 
 pub(super) async fn one_comes_back_as_it_was(it: Candidate) -> Done {
     let mut cursor = Cursor::at(offset(41));
+    cursor.seen = offset(1 << 60);
     cursor.delivered = offset(u64::MAX);
+    cursor.pending = vec![offset(43), offset(50)];
+    cursor.alone = Some(offset(43));
+    cursor.open = true;
     cursor.attempts = BTreeMap::from([(offset(43), 2), (offset(50), u32::MAX)]);
+    cursor.crashes = BTreeMap::from([(offset(43), 1)]);
     it.store().append(Append::new().cursor("billing", &cursor)).await?;
     let infos = CursorInfo::list(&**it.store()).await?;
     assert_eq!((infos.len(), &*infos[0].consumer, &infos[0].cursor), (1, "billing", &cursor));

@@ -81,7 +81,9 @@ pub(super) async fn the_last_page_has_no_next(it: Candidate) -> Done {
 pub(super) async fn every_page_is_further_on(it: Candidate) -> Done {
     fill(&**it.store(), 50).await?;
     let none = Select::new().source("nobody");
-    for read in [Read::all().select(none.clone()), Read::all().select(none).backward()] {
+    let all_of_them = [Read::all(), Read::all().backward()];
+    for read in all_of_them.clone().into_iter().chain(all_of_them.map(|it| it.select(none.clone())))
+    {
         let (mut read, mut left) = (read.events(1), 51);
         while let Some(next) = it.store().read(read.clone()).await?.next {
             let is_further = next.after > read.after

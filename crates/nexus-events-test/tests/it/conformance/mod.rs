@@ -1,6 +1,7 @@
 //! The conformance tests of stores, on the store in memory.
 
 mod door;
+mod liar;
 
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 
 use nexus_events_dispatch::store::Held;
 use nexus_events_model::{Event, Pattern, Priority};
-use proptest::prelude::*;
+use proptest::prelude::{Just, Strategy, any, prop, prop_oneof};
 
 use crate::generate;
 
