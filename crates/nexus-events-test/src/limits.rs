@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 /// How long one case of a conformance test may take before it counts as hung.
-pub const CASE_WAIT_MAX: Duration = Duration::from_secs(120);
+pub const CASE_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Pages that one read may take in a conformance test before it counts as endless.
 pub const PAGES_MAX: usize = 100_000;

@@ -36,7 +36,9 @@
 //!
 //! # A store of your own
 //!
-//! Implement [`EventStore`] and run `nexus_events_test::conformance::store` on it.
+//! Implement [`EventStore`] and run `nexus_events_test::conformance::store` on it. What all stores
+//! must do alike is there already: [`Append::check`], [`Select::matches`],
+//! [`Error::of_store`](crate::Error::of_store).
 
 mod append;
 mod cancelled;

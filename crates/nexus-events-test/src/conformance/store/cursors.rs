@@ -64,8 +64,8 @@ pub(super) async fn a_removed_one_is_not_listed(it: Candidate) -> Done {
 pub(super) async fn one_that_cannot_be_read_is_named(it: Candidate) -> Done {
     it.store().append(Append::new().put(space::CURSORS, "broken", "no cursor")).await?;
     let listed = CursorInfo::list(&**it.store()).await;
-    let text = listed.as_ref().map_err(ToString::to_string).unwrap_err().clone();
-    assert!(text.contains("broken"), "{text}");
+    let text = listed.as_ref().err().map(ToString::to_string).unwrap_or_default();
+    assert!(text.contains("broken"), "{text:?}");
     refused(listed, Corrupt);
     // Who appends has nothing to do with it.
     it.store().append(appending(2)).await?;

@@ -15,9 +15,10 @@ async fn key(it: Candidate, events: u64, expected: Expected, holds: bool) -> Don
         store.append(Append::new().keyed_event("k", event(n))).await?;
     }
     let append = Append::new().keyed_event("k", event(9)).expect_key("k", expected);
+    let appended = store.append(append).await;
     match holds {
-        true => drop(store.append(append).await?),
-        false => refused(store.append(append).await, Conflict),
+        true => assert!(!appended?.duplicate),
+        false => refused(appended, Conflict),
     }
     assert_eq!(store.key_version("k").await?, events + u64::from(holds));
     Ok(())
@@ -30,9 +31,10 @@ async fn state(it: Candidate, puts: u64, expected: fn(u64) -> Expected, holds: b
         version = store.append(Append::new().put("a", "k", n.to_string())).await?.version;
     }
     let append = Append::new().put_if(expected(version), "a", "k", "new");
+    let appended = store.append(append).await;
     match holds {
-        true => drop(store.append(append).await?),
-        false => refused(store.append(append).await, Conflict),
+        true => assert!(!appended?.duplicate),
+        false => refused(appended, Conflict),
     }
     let is_new = store.get("a", b"k").await?.is_some_and(|state| state.value == b"new");
     assert_eq!(is_new, holds);
