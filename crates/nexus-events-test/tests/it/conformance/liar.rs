@@ -303,8 +303,7 @@ found! {
     undated(Undated) "appends::the_clock_says_when_it_was_recorded";
     forward(Forward) "reading::everything_backward" "reading::after_backward" "reading::between_backward";
     endless(Endless) "reading::until_the_middle" "reading::between" "selecting::within_a_range";
-    gap(Gap) "reading::everything" "paging::the_default_is_256_events" "paging::no_bytes_at_all_means_one_event"
-        "following::from_any_offset_into_what_comes";
+    gap(Gap) "reading::everything" "paging::the_default_is_256_events" "paging::no_bytes_at_all_means_one_event";
     twice(Twice) "reading::everything" "paging::every_page_is_further_on" "following::from_any_offset_into_what_comes";
     one_page(OnePage) "reading::everything" "paging::few_of_many_are_found" "paging::the_next_page_is_the_same_read";
     lenient(Lenient) "reading::below_the_first_kept" "following::removed_events_are_an_error"
