@@ -169,6 +169,10 @@ pub const READ_EVENTS_DEFAULT: usize = 256;
 /// About how many bytes such a page has (1 MiB), beyond its first event.
 pub const READ_BYTES_DEFAULT: usize = 1024 * 1024;
 
+/// Events that a store in memory looks at for one page of a read that selects some; the page ends
+/// there, and says how to go on.
+pub const READ_SCAN_EVENTS: usize = 4_096;
+
 /// Events of one append.
 pub const APPEND_EVENTS_MAX: usize = 16_384;
 

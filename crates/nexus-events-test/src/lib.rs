@@ -1,5 +1,5 @@
 //! The test kit of Nexus events: a bus that handles events when told to, a handler that records
-//! what it gets, and generators for property tests.
+//! what it gets, generators for property tests, and the tests that every store passes.
 //!
 //! ```
 //! use nexus_events_model::Event;
@@ -21,7 +21,9 @@
 //!
 //! Tests. It belongs under `[dev-dependencies]`.
 
+pub mod conformance;
 pub mod generate;
+pub mod limits;
 
 mod bus;
 mod recorder;

@@ -39,11 +39,11 @@
 )]
 #![cfg_attr(
     feature = "test-util",
-    doc = "| [`test`] | `nexus-events-test` | test bus, recorder, generators (feature `test-util`) |"
+    doc = "| [`test`] | `nexus-events-test` | test bus, recorder, generators, conformance tests (feature `test-util`) |"
 )]
 #![cfg_attr(
     not(feature = "test-util"),
-    doc = "| `test` | `nexus-events-test` | test bus, recorder, generators (feature `test-util`) |"
+    doc = "| `test` | `nexus-events-test` | test bus, recorder, generators, conformance tests (feature `test-util`) |"
 )]
 //!
 //! An edge points only downward; the modules beside each other know nothing of one another.
@@ -88,4 +88,5 @@ struct Readme;
 #[doc = include_str!("../../../docs/guide/delivery.md")]
 #[doc = include_str!("../../../docs/guide/consumer-groups.md")]
 #[doc = include_str!("../../../docs/guide/observability.md")]
+#[doc = include_str!("../../../docs/guide/stores.md")]
 struct Guide;

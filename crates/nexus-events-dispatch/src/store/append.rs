@@ -86,7 +86,7 @@ impl Expected {
 pub struct KeyedEvent {
     /// What goes into the log.
     pub event: Event,
-    /// What it is ordered by, if anything; at most 255 bytes.
+    /// What it is ordered by, if anything; at most 255 bytes. An empty key is a key.
     pub key: Option<Text>,
 }
 
@@ -124,9 +124,10 @@ pub struct StateWrite {
 pub struct Append {
     /// What goes into the log, in this order.
     pub events: Vec<KeyedEvent>,
-    /// Versions that keys must have before.
+    /// Versions that keys must have before any of this; all of them must hold.
     pub expected: Vec<(Text, Expected)>,
-    /// Changes of state, in this order.
+    /// Changes of state, in this order: a later one of the same key meets what an earlier one has
+    /// left, at the version of this commit.
     pub state: Vec<StateWrite>,
     /// The name under which this happens once.
     pub idempotency_key: Option<Text>,
@@ -239,11 +240,19 @@ impl Append {
         let event =
             |keyed: &KeyedEvent| keyed.event.size() + keyed.key.as_ref().map_or(0, |key| key.len());
         let write = |write: &StateWrite| {
-            write.space.len() + write.key.len() + write.value.as_ref().map_or(0, Vec::len)
+            size_of::<StateWrite>()
+                + write.space.len()
+                + write.key.len()
+                + write.value.as_ref().map_or(0, Vec::len)
         };
         size_of::<Self>()
             + self.events.iter().map(event).sum::<usize>()
             + self.state.iter().map(write).sum::<usize>()
+            + self
+                .expected
+                .iter()
+                .map(|(key, _)| size_of::<(Text, Expected)>() + key.len())
+                .sum::<usize>()
     }
 
     /// Whether its names are short enough for a store, for those who write one.
@@ -290,7 +299,8 @@ pub struct Appended {
     pub first: Offset,
     /// The offset of its last event; where there is none, the last one before.
     pub last: Offset,
-    /// The number of the commit, which is the version of the state it has changed.
+    /// The number of the commit, which is the version of the state it has changed. Every append has
+    /// one of its own, and a later one has a higher one, across a restart too.
     pub version: u64,
     /// When the store took it.
     pub recorded: OffsetDateTime,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::offset::Offset;
-use super::{EventStore, Scan, space};
+use super::{EventStore, Scan, StateEntry, space};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Where a consumer is in the log. Every event up to [`acked`](Self::acked) is handled or parked.
@@ -142,10 +142,17 @@ impl CursorInfo {
             let Some(last) = entries.last() else { return Ok(all) };
             scan.after = Some(last.key.clone());
             for entry in &entries {
-                let consumer = String::from_utf8_lossy(&entry.key).into_owned();
-                let cursor = Cursor::from_bytes(&entry.state.value)?;
-                all.push(Self { consumer, cursor });
+                all.push(Self::of(entry)?);
             }
         }
+    }
+
+    pub(super) fn of(entry: &StateEntry) -> Result<Self> {
+        let consumer = String::from_utf8_lossy(&entry.key).into_owned();
+        let cursor = Cursor::from_bytes(&entry.state.value).map_err(|error| {
+            let message = format!("{error}; it is that of the consumer `{consumer}`, set it anew");
+            Error::new(ErrorKind::Corrupt, message)
+        })?;
+        Ok(Self { consumer, cursor })
     }
 }

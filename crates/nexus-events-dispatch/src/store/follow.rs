@@ -44,7 +44,9 @@ impl std::fmt::Debug for Follow {
 }
 
 impl Follow {
-    /// What is beyond this offset, and what comes. [`Offset::START`] means the oldest that is kept.
+    /// What is beyond this offset, and what comes. [`Offset::START`] means the oldest that is kept
+    /// when it is read, so it never meets [`ErrorKind::Trimmed`](crate::ErrorKind::Trimmed): who
+    /// must know whether there was more compares the first offset with 1.
     #[must_use]
     pub fn new(store: Arc<dyn EventStore>, after: Offset) -> Self {
         Self { store, read: Read::after(after), page: VecDeque::new(), seen: after }

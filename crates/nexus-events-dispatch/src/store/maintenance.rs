@@ -105,7 +105,7 @@ impl Retention {
         self
     }
 
-    /// No event that was recorded longer ago.
+    /// No event that was recorded longer ago; one as old as that stays.
     pub fn age(mut self, longest: Duration) -> Self {
         self.age_max = Some(longest);
         self
@@ -126,9 +126,11 @@ pub struct Trimmed {
     pub events: u64,
     /// The oldest that is kept now, or the next one to come.
     pub first: Offset,
-    /// How many events are beyond the bounds but stay, and the consumer whose cursor holds them.
+    /// How many events are beyond the bounds but stay, and the consumer whose cursor holds them:
+    /// the one furthest behind, the first by name of several.
     pub held: Option<(u64, String)>,
-    /// How many events were removed that cursors had not passed, by consumer.
+    /// How many events were removed that cursors had not passed, by consumer, in the order of their
+    /// names.
     pub lost: Vec<(String, u64)>,
 }
 
@@ -202,7 +204,7 @@ pub struct StoreStats {
     pub appends: u64,
     /// Appends that had happened before.
     pub duplicates: u64,
-    /// Appends that were refused.
+    /// Appends that were refused, for whatever reason but that the store is closed.
     pub refused: u64,
     /// Commits, each with one append or more.
     pub commits: u64,

@@ -30,10 +30,15 @@
 //! # Ack levels
 //!
 //! [`Ack`] says what an append waits for. Whatever level it asks for, the commit goes to the disk.
+//! After an answer at the highest level of the store ([`Capabilities::ack_max`]), everybody sees
+//! what it did: the events, the state, the versions of keys. After an answer at a lower level that
+//! may take a while; [`EventStore::wait_past`] waits for it. The next append meets it in any case.
 //!
 //! # A store of your own
 //!
-//! Implement [`EventStore`] and run `nexus_events_test::conformance::store` on it.
+//! Implement [`EventStore`] and run `nexus_events_test::conformance::store` on it. What all stores
+//! must do alike is there already: [`Append::check`], [`Select::matches`],
+//! [`Error::of_store`](crate::Error::of_store).
 
 mod append;
 mod cancelled;
@@ -111,7 +116,9 @@ pub trait StateStore: Send + Sync + 'static {
 /// All methods: [`ErrorKind::Store`](crate::ErrorKind::Store) when the disk fails,
 /// [`ErrorKind::Poisoned`](crate::ErrorKind::Poisoned) after it failed in a way that leaves unknown
 /// what it holds, [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) for damage that was found,
-/// [`ErrorKind::Closed`](crate::ErrorKind::Closed) after [`close`](Self::close).
+/// [`ErrorKind::Closed`](crate::ErrorKind::Closed) after [`close`](Self::close). What cannot fail
+/// ([`bounds`](Self::bounds), [`stats`](Self::stats), [`capabilities`](Self::capabilities)) answers
+/// then too.
 ///
 /// ```
 /// use nexus_events_dispatch::store::{EventStore, MemoryStore};
@@ -123,18 +130,26 @@ pub trait EventStore: StateStore {
     /// so two appends are committed in the order of their calls, and goes on when its future is
     /// dropped; only the answer is lost then.
     ///
+    /// It is looked at in this order: its size, its idempotency key, what it expects, whether there
+    /// is room. So a duplicate has its answer although what it expects holds no more, and one that
+    /// was refused may come again under the same idempotency key. Without events and state it does
+    /// nothing but that.
+    ///
     /// # Errors
     /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) when something is not
     /// [as expected](Expected), [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) for more than
-    /// [`Capabilities`] allow, [`ErrorKind::StoreFull`](crate::ErrorKind::StoreFull) when there is
-    /// no room. Nothing of it is in the store then.
+    /// [`Capabilities`] allow or than the store keeps at all,
+    /// [`ErrorKind::StoreFull`](crate::ErrorKind::StoreFull) when there is no room,
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a payload that cannot become JSON,
+    /// where events are written down. Nothing of it is in the store then, and nothing was removed
+    /// for it.
     fn append(&self, append: Append) -> BoxFuture<'_, Result<Appended>>;
 
-    /// A page of the log.
+    /// A page of the log. Beyond the newest event there is an empty page, not an error.
     ///
     /// # Errors
-    /// [`ErrorKind::Trimmed`](crate::ErrorKind::Trimmed) when it is to begin after an offset whose
-    /// successor is no longer kept.
+    /// [`ErrorKind::Trimmed`](crate::ErrorKind::Trimmed) in either direction, when
+    /// [`Read::after`] is an offset whose successor is no longer kept. [`Offset::START`] never is.
     fn read(&self, read: Read) -> BoxFuture<'_, Result<Page>>;
 
     /// Returns when there are events beyond this offset. Cancel safe.
@@ -146,7 +161,8 @@ pub trait EventStore: StateStore {
     /// Which offsets can be read.
     fn bounds(&self) -> Bounds;
 
-    /// How many events with this key there were: what [`Expected::Exact`] is held against.
+    /// How many events with this key there were, removed ones too: what [`Expected::Exact`] is
+    /// held against.
     ///
     /// # Errors
     /// Only those of every method.

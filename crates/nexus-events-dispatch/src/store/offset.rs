@@ -117,7 +117,7 @@ impl Bounds {
     /// How many events that is.
     #[must_use]
     pub const fn len(&self) -> u64 {
-        (self.last.0 + 1).saturating_sub(self.first.0)
+        if self.last.0 < self.first.0 { 0 } else { (self.last.0 - self.first.0).saturating_add(1) }
     }
 
     /// Whether there is none.

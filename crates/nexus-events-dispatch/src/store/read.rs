@@ -65,7 +65,7 @@ pub struct Read {
     pub select: Select,
     /// The most events of a page; at least one.
     pub events_max: usize,
-    /// About the most bytes of a page, beyond its first event.
+    /// About the most bytes of a page; its first event is there however large it is.
     pub bytes_max: usize,
 }
 
@@ -125,7 +125,7 @@ pub struct Page {
     /// What was selected, in the order asked for.
     pub events: Vec<StoredEvent>,
     /// How to go on: the same read from where this page ends. `None` when nothing more is there.
-    /// A store may end a page early, so an empty page can have a next one.
+    /// A store may end a page early, so an empty page can have a next one, which is further on.
     pub next: Option<Read>,
 }
 

@@ -1,5 +1,8 @@
 //! The reference implementation of the port: everything in memory, gone with the process.
 
+mod happened;
+mod pages;
+mod retention;
 mod state;
 
 use std::fmt;
@@ -11,7 +14,7 @@ use super::maintenance::{
 };
 use super::offset::{Bounds, Offset};
 use super::read::{Page, Read, Scan, StateEntry, Versioned};
-use super::{EventStore, Held, StateStore};
+use super::{EventStore, StateStore};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::handler::BoxFuture;
@@ -84,23 +87,14 @@ impl MemoryStore {
         }
     }
 
-    fn commit(&self, append: Append) -> Result<Appended> {
-        append.check()?;
-        let (now, most) = (self.clock.now(), self.capabilities());
-        let size = append.size();
-        if append.events.len() > most.append_events_max || size > most.append_bytes_max {
-            let message = format!(
-                "an append has {} events and about {size} bytes, the most are {} and {}; split it",
-                append.events.len(),
-                most.append_events_max,
-                most.append_bytes_max
-            );
-            return Err(Error::too_large(message));
-        }
-        let (appended, removed) = self.open(|state| state.append(append, now, self.retention))?;
-        // Payloads may run code when they are dropped.
-        drop(removed);
+    fn commit(&self, mut append: Append) -> Result<Appended> {
+        let now = self.clock.now();
+        // Payloads may run code when they are dropped, so those of a refused append and of removed
+        // events outlive the lock.
+        let done = self.open(|state| state.append(&mut append, now, self.retention));
+        let (appended, removed) = done?;
         self.grown.notify_waiters();
+        drop(removed);
         Ok(appended)
     }
 }
@@ -145,9 +139,9 @@ impl EventStore for MemoryStore {
     }
 
     fn read(&self, read: Read) -> BoxFuture<'_, Result<Page>> {
-        let events = self.open(|state| state.range(&read));
+        let part = self.open(|state| state.part(&read));
         // A filter may read a payload, which is the program's own code, so not under the lock.
-        now(events.map(|events| state::page(read, events)))
+        now(part.map(|part| part.page(read)))
     }
 
     fn wait_past(&self, offset: Offset) -> BoxFuture<'_, Result<()>> {
@@ -182,7 +176,7 @@ impl EventStore for MemoryStore {
 
     fn compact(&self, _: Progress) -> BoxFuture<'_, Result<u64>> {
         let message = "a store in memory has no room to give back; it holds what it keeps";
-        now(Err(Error::new(ErrorKind::Unsupported, message)))
+        now(self.open(|_| Err(Error::new(ErrorKind::Unsupported, message))))
     }
 
     fn verify(&self, progress: Progress) -> BoxFuture<'_, Result<Integrity>> {
@@ -206,11 +200,4 @@ impl EventStore for MemoryStore {
         self.grown.notify_waiters();
         now(Ok(CloseReport::default()))
     }
-}
-
-/// Whether a store that keeps so much has to refuse more, when nothing can be removed.
-fn is_over(retention: Retention, events: u64, bytes: u64) -> bool {
-    retention.held == Held::Keep
-        && (retention.events_max.is_some_and(|most| events > most)
-            || retention.bytes_max.is_some_and(|most| bytes > most))
 }

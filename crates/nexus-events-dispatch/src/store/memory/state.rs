@@ -6,27 +6,28 @@ use std::ops::Bound;
 use nexus_events_model::Text;
 use time::OffsetDateTime;
 
-use super::is_over;
+use super::happened::Happened;
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{IDEMPOTENCY_KEYS_MAX, IDEMPOTENCY_WINDOW, MEMORY_STORE_BYTES_DEFAULT};
+use crate::limits::{
+    APPEND_BYTES_MAX, APPEND_EVENTS_MAX, IDEMPOTENCY_KEYS_MAX, IDEMPOTENCY_WINDOW,
+    MEMORY_STORE_BYTES_DEFAULT,
+};
 use crate::store::append::{Append, Appended, Expected, StateWrite};
-use crate::store::maintenance::{Held, Integrity, Retention, StoreStats, Trimmed};
+use crate::store::maintenance::{Integrity, Retention, StoreStats};
 use crate::store::offset::{Bounds, Epoch, Offset};
-use crate::store::read::{Direction, Page, Read, Scan, StateEntry, StoredEvent, Versioned};
-use crate::store::{Cursor, space};
+use crate::store::read::{Scan, StateEntry, StoredEvent, Versioned};
 
 pub(super) struct State {
     epoch: Epoch,
-    events: VecDeque<StoredEvent>,
+    pub(super) events: VecDeque<StoredEvent>,
     /// The offset of the first event, or of the next one to come.
-    first: Offset,
-    bytes: u64,
+    pub(super) first: Offset,
+    pub(super) bytes: u64,
     versions: HashMap<Text, u64>,
-    state: BTreeMap<(Text, Vec<u8>), Versioned>,
+    pub(super) state: BTreeMap<(Text, Vec<u8>), Versioned>,
     state_bytes: u64,
     commit: u64,
-    happened: HashMap<Text, Appended>,
-    happened_at: VecDeque<(OffsetDateTime, Text)>,
+    happened: Happened,
     stats: StoreStats,
     pub(super) closed: bool,
 }
@@ -42,28 +43,30 @@ impl State {
             state: BTreeMap::new(),
             state_bytes: 0,
             commit: 0,
-            happened: HashMap::new(),
-            happened_at: VecDeque::new(),
+            happened: Happened::new(IDEMPOTENCY_KEYS_MAX, IDEMPOTENCY_WINDOW),
             stats: StoreStats::default(),
             closed: false,
         }
     }
 
-    /// Gives back what it has done, and the events that it has removed for it.
+    /// Takes what it commits out of the append. Gives back what it has done, and the events that
+    /// it has removed for it.
     pub(super) fn append(
         &mut self,
-        append: Append,
+        append: &mut Append,
         now: OffsetDateTime,
         retention: Retention,
     ) -> Result<(Appended, Vec<StoredEvent>)> {
-        self.forget(now);
-        if let Some(before) = append.idempotency_key.as_ref().and_then(|key| self.happened.get(key))
-        {
+        self.happened.forget(now);
+        let fits = append.check().and_then(|()| is_small(append));
+        fits.inspect_err(|_| self.stats.refused += 1)?;
+        if let Some(before) = self.happened.answer(append.idempotency_key.as_ref()) {
             self.stats.duplicates += 1;
             return Ok((Appended { duplicate: true, ..before.clone() }, Vec::new()));
         }
-        let checked = self.check(&append).and_then(|()| self.make_room(&append, now, retention));
-        let removed = checked.inspect_err(|_| self.stats.refused += 1)?;
+        let surplus = self.check(append).and_then(|()| self.make_room(append, now, retention));
+        let surplus = surplus.inspect_err(|_| self.stats.refused += 1)?;
+        let removed = self.remove(surplus);
         Ok((self.commit(append, now), removed))
     }
 
@@ -83,19 +86,21 @@ impl State {
         Ok(())
     }
 
-    fn make_room(
-        &mut self,
-        append: &Append,
-        now: OffsetDateTime,
-        retention: Retention,
-    ) -> Result<Vec<StoredEvent>> {
-        let (events, bytes) = (append.events.len() as u64, append.size() as u64);
-        let grows = append.state.iter().any(|write| write.value.is_some());
-        if grows && self.state_bytes + bytes > MEMORY_STORE_BYTES_DEFAULT {
+    /// How many of the oldest events have to go for it.
+    fn make_room(&self, append: &Append, now: OffsetDateTime, retention: Retention) -> Result<u64> {
+        let state_bytes = self.state_bytes_after(append);
+        if state_bytes > self.state_bytes && state_bytes > MEMORY_STORE_BYTES_DEFAULT {
             return Err(full("the state in memory is full; remove some of it"));
         }
+        let events = append.events.len() as u64;
+        let bytes = append.events.iter().map(|keyed| keyed.event.size() as u64).sum();
         if events == 0 {
-            return Ok(Vec::new());
+            return Ok(0);
+        }
+        if is_over(retention, events, bytes) {
+            let message = "an append has more events than the store keeps; split it, or let the \
+                           store keep more";
+            return Err(Error::too_large(message));
         }
         // What comes counts as there.
         let less = |most: Option<u64>, by: u64| most.map(|most| most.saturating_sub(by));
@@ -104,19 +109,37 @@ impl State {
             bytes_max: less(retention.bytes_max, bytes),
             ..retention
         };
-        let (_, removed) = self.trim(wanted, now)?;
-        if is_over(retention, self.events.len() as u64 + events, self.bytes + bytes) {
+        let free = self.cut(wanted, now)?.free;
+        let gone = self.events.iter().take(free as usize);
+        let gone_bytes = gone.map(|stored| stored.event.size() as u64).sum::<u64>();
+        let events_after = self.events.len() as u64 - free + events;
+        if is_over(retention, events_after, self.bytes - gone_bytes + bytes) {
             return Err(full(
                 "all events in memory are held by cursors; let their consumers go on",
             ));
         }
-        Ok(removed)
+        Ok(free)
     }
 
-    fn commit(&mut self, append: Append, now: OffsetDateTime) -> Appended {
+    fn state_bytes_after(&self, append: &Append) -> u64 {
+        let mut after = self.state_bytes;
+        let mut changed = HashMap::new();
+        for StateWrite { space, key, value, .. } in &append.state {
+            let before = changed.get(&(space, key)).copied();
+            let before = before.unwrap_or_else(|| {
+                self.get(space, key).map_or(0, |state| size_of_state(key, &state.value))
+            });
+            let size = value.as_ref().map_or(0, |value| size_of_state(key, value));
+            after = after - before + size;
+            changed.insert((space, key), size);
+        }
+        after
+    }
+
+    fn commit(&mut self, append: &mut Append, now: OffsetDateTime) -> Appended {
         self.commit += 1;
         let before = self.bounds().last;
-        for keyed in append.events {
+        for keyed in append.events.drain(..) {
             let offset = self.bounds().last.next();
             if let Some(key) = &keyed.key {
                 *self.versions.entry(key.clone()).or_default() += 1;
@@ -125,13 +148,12 @@ impl State {
             self.bytes += stored.event.size() as u64;
             self.events.push_back(stored);
         }
-        for write in append.state {
+        for write in append.state.drain(..) {
             self.write(write);
         }
         let appended = Appended::new(before.next(), self.bounds().last, self.commit, now);
-        if let Some(key) = append.idempotency_key {
-            self.happened.insert(key.clone(), appended.clone());
-            self.happened_at.push_back((now, key));
+        if let Some(key) = append.idempotency_key.take() {
+            self.happened.remember(key, appended.clone());
         }
         self.stats.appends += 1;
         self.stats.commits += 1;
@@ -139,56 +161,19 @@ impl State {
     }
 
     fn write(&mut self, write: StateWrite) {
-        let size = |key: &[u8], value: &[u8]| (key.len() + value.len()) as u64;
         let place = (write.space, write.key);
         if let Some(before) = self.state.remove(&place) {
-            self.state_bytes -= size(&place.1, &before.value);
+            self.state_bytes -= size_of_state(&place.1, &before.value);
         }
         if let Some(value) = write.value {
-            self.state_bytes += size(&place.1, &value);
+            self.state_bytes += size_of_state(&place.1, &value);
             self.state.insert(place, Versioned::new(value, self.commit));
-        }
-    }
-
-    /// Forgets the idempotency keys that are too old or too many.
-    fn forget(&mut self, now: OffsetDateTime) {
-        while let Some((at, _)) = self.happened_at.front() {
-            let is_old = now - *at > IDEMPOTENCY_WINDOW;
-            if !is_old && self.happened_at.len() < IDEMPOTENCY_KEYS_MAX {
-                return;
-            }
-            if let Some((_, key)) = self.happened_at.pop_front() {
-                self.happened.remove(&key);
-            }
         }
     }
 
     pub(super) fn bounds(&self) -> Bounds {
         let last = Offset::new(self.first.number() + self.events.len() as u64 - 1);
         Bounds::new(self.epoch, self.first, last)
-    }
-
-    /// The events that a read may be about, in its order; as many as cannot be avoided.
-    pub(super) fn range(&self, read: &Read) -> Result<Vec<StoredEvent>> {
-        let Bounds { first, last, .. } = self.bounds();
-        if read.after > Offset::START && read.after.next() < first {
-            let message = format!(
-                "the event after offset {} is no longer kept; the oldest one is {first}",
-                read.after
-            );
-            return Err(Error::new(ErrorKind::Trimmed, message));
-        }
-        let from = read.after.next().max(first);
-        let until = read.until.map_or(last, |until| until.min(last));
-        if from > until {
-            return Ok(Vec::new());
-        }
-        let at = |offset: Offset| (offset.number() - first.number()) as usize;
-        let range = self.events.range(at(from)..=at(until)).cloned();
-        Ok(match read.direction {
-            Direction::Backward => range.rev().collect(),
-            Direction::Forward => range.collect(),
-        })
     }
 
     pub(super) fn get(&self, space: &str, key: &[u8]) -> Option<Versioned> {
@@ -207,71 +192,11 @@ impl State {
         let entry = |((space, key), state): (&(Text, Vec<u8>), &Versioned)| {
             StateEntry::new(space.clone(), key.clone(), state.clone())
         };
-        within.take(scan.limit).map(entry).collect()
+        within.take(scan.limit.max(1)).map(entry).collect()
     }
 
     pub(super) fn key_version(&self, key: &str) -> u64 {
         self.versions.get(&Text::from(key)).copied().unwrap_or_default()
-    }
-
-    /// Gives back what it has done, and the events that it has removed.
-    pub(super) fn trim(
-        &mut self,
-        retention: Retention,
-        now: OffsetDateTime,
-    ) -> Result<(Trimmed, Vec<StoredEvent>)> {
-        let surplus = self.surplus(retention, now);
-        let cursors = self.cursors()?;
-        let behind = cursors.iter().min_by_key(|(_, acked)| *acked);
-        let free = match behind {
-            Some((_, acked)) if retention.held == Held::Keep => {
-                surplus.min((acked.next().number()).saturating_sub(self.first.number()))
-            }
-            _ => surplus,
-        };
-        let removed: Vec<StoredEvent> = self.events.drain(..free as usize).collect();
-        self.bytes -= removed.iter().map(|stored| stored.event.size() as u64).sum::<u64>();
-        let first = self.first;
-        self.first = Offset::new(first.number() + free);
-        let mut trimmed = Trimmed { events: free, ..Trimmed::nothing(self.first) };
-        if let Some((consumer, _)) = behind.filter(|_| free < surplus) {
-            trimmed.held = Some((surplus - free, consumer.clone()));
-        }
-        let lost = |(consumer, acked): &(String, Offset)| {
-            let from = acked.next().max(first).number();
-            let lost = self.first.number().saturating_sub(from);
-            (lost > 0).then(|| (consumer.clone(), lost))
-        };
-        trimmed.lost = cursors.iter().filter_map(lost).collect();
-        Ok((trimmed, removed))
-    }
-
-    /// How many of the oldest events are beyond the bounds.
-    fn surplus(&self, retention: Retention, now: OffsetDateTime) -> u64 {
-        let (mut events, mut bytes, mut surplus) = (self.events.len() as u64, self.bytes, 0);
-        for stored in &self.events {
-            let too_many = retention.events_max.is_some_and(|most| events > most);
-            let too_big = retention.bytes_max.is_some_and(|most| bytes > most);
-            let too_old = retention.age_max.is_some_and(|longest| now - stored.recorded > longest);
-            if !(too_many || too_big || too_old) {
-                break;
-            }
-            events -= 1;
-            bytes -= stored.event.size() as u64;
-            surplus += 1;
-        }
-        surplus
-    }
-
-    fn cursors(&self) -> Result<Vec<(String, Offset)>> {
-        let from = (Text::from_static(space::CURSORS), Vec::new());
-        let entries = self.state.range(from..);
-        let entries = entries.take_while(|((space, _), _)| *space == space::CURSORS);
-        let cursor = |((_, key), state): (&(Text, Vec<u8>), &Versioned)| {
-            let acked = Cursor::from_bytes(&state.value)?.acked;
-            Ok((String::from_utf8_lossy(key).into_owned(), acked))
-        };
-        entries.map(cursor).collect()
     }
 
     pub(super) fn integrity(&self) -> Integrity {
@@ -284,10 +209,32 @@ impl State {
             events: self.events.len() as u64,
             bytes: self.bytes,
             disk_bytes: self.bytes + self.state_bytes,
-            idempotency_keys: self.happened.len() as u64,
+            idempotency_keys: self.happened.len(),
             ..self.stats.clone()
         }
     }
+}
+
+fn is_small(append: &Append) -> Result<()> {
+    let (events, bytes) = (append.events.len(), append.size());
+    if events <= APPEND_EVENTS_MAX && bytes <= APPEND_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!(
+        "an append has {events} events and about {bytes} bytes, the most are {APPEND_EVENTS_MAX} \
+         and {APPEND_BYTES_MAX}; split it"
+    );
+    Err(Error::too_large(message))
+}
+
+/// Whether that is more than a store keeps.
+fn is_over(retention: Retention, events: u64, bytes: u64) -> bool {
+    retention.events_max.is_some_and(|most| events > most)
+        || retention.bytes_max.is_some_and(|most| bytes > most)
+}
+
+fn size_of_state(key: &[u8], value: &[u8]) -> u64 {
+    (key.len() + value.len()) as u64
 }
 
 fn holds(expected: Expected, version: u64, what: impl FnOnce() -> String) -> Result<()> {
@@ -309,35 +256,4 @@ fn named(write: &StateWrite) -> String {
 
 fn full(message: &str) -> Error {
     Error::new(ErrorKind::StoreFull, message)
-}
-
-/// The page that a read makes of the events it may be about.
-pub(super) fn page(read: Read, events: Vec<StoredEvent>) -> Page {
-    let (mut chosen, mut bytes) = (Vec::new(), 0);
-    let last = events.last().map(|stored| stored.offset);
-    for stored in events {
-        if !read.select.matches(&stored) {
-            continue;
-        }
-        let size = stored.event.size();
-        let offset = stored.offset;
-        bytes += size;
-        if chosen.is_empty() || bytes <= read.bytes_max {
-            chosen.push(stored);
-        }
-        let is_full = chosen.len() == read.events_max || bytes >= read.bytes_max;
-        let end = chosen.last().map_or(offset, |stored| stored.offset);
-        if is_full && Some(end) != last {
-            return Page::new(chosen, Some(rest(read, end)));
-        }
-    }
-    Page::new(chosen, None)
-}
-
-/// The same read from beyond this event.
-fn rest(read: Read, end: Offset) -> Read {
-    match read.direction {
-        Direction::Forward => Read { after: end, ..read },
-        Direction::Backward => Read { until: Some(end.before()), ..read },
-    }
 }
