@@ -1,0 +1,5 @@
+//! The durable store of Nexus events: one file with a log of events and state beside it.
+
+mod medium;
+
+pub use crate::medium::{Disk, FileMedium, Medium, Opening};
