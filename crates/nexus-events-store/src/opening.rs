@@ -192,7 +192,7 @@ fn assemble(
     let shared = Arc::new(Shared {
         path: path.to_owned(),
         medium,
-        disk,
+        disk: RwLock::new(Some(disk)),
         pulse,
         database: RwLock::new(Some(database)),
         shown: watch::Sender::new(Shown { bounds, end: None }),
@@ -214,6 +214,7 @@ fn assemble(
         keyed_events,
         retention: options.retention,
         since_retention: 0,
+        spare: 0,
     };
     (shared, writer)
 }

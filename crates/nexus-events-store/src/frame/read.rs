@@ -51,10 +51,6 @@ impl Frame {
         &self.named
     }
 
-    pub(crate) fn recorded(&self) -> OffsetDateTime {
-        self.recorded
-    }
-
     /// The bytes of all of its events.
     pub(crate) fn bytes(&self) -> u64 {
         (self.body.len() - self.events_at) as u64

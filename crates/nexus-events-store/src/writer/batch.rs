@@ -50,7 +50,7 @@ impl Batch {
     ) -> Outcome<Self> {
         let recorded = writer.now();
         writer.happened.forget(recorded);
-        let shared = &writer.shared;
+        let free = writer.shared.medium.free_space(&writer.shared.path)?;
         let mut batch = Self {
             txn: None,
             head: writer.head,
@@ -65,7 +65,7 @@ impl Batch {
             duplicates: 0,
             refused: 0,
             recorded,
-            room: shared.medium.free_space(&shared.path)?,
+            room: free.map(|free| free.saturating_add(writer.spare)),
             takes: COMMIT_BYTES,
         };
         let heading = Heading {

@@ -125,6 +125,8 @@ impl Writer {
             (head.first, head.bytes_gone) = (goal.first, goal.bytes_gone);
             schema::write_head(&txn, head)?;
             txn.commit()?;
+            // What is freed is in pieces, not all of which fit again.
+            self.spare += (head.bytes_gone - self.head.bytes_gone) / 4 * 3;
             self.head = head;
             if keys {
                 self.keys.clear();
@@ -149,10 +151,10 @@ impl Writer {
         }
         let Some(open) = &mut *database else { return Err(shared.poisoned()) };
         let done = contained(|| {
-            let before = shared.disk.len()?;
+            let before = shared.disk_bytes()?;
             progress.say(0, before);
             while open.compact()? {}
-            let after = shared.disk.len()?;
+            let after = shared.disk_bytes()?;
             progress.say(before, before);
             Ok(before.saturating_sub(after))
         });

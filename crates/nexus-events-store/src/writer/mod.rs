@@ -39,6 +39,8 @@ pub(crate) struct Writer {
     pub(crate) keyed_events: u64,
     pub(crate) retention: Retention,
     pub(crate) since_retention: u64,
+    /// About how many bytes of the file are free, because trims have freed them.
+    pub(crate) spare: u64,
 }
 
 /// Those who wait for the operating system to have it.
@@ -177,6 +179,7 @@ impl Writer {
             self.keys.clear();
             self.keyed_events = 0;
         }
+        self.spare = self.spare.saturating_sub(batch.head.bytes - self.head.bytes);
         self.head = batch.head;
         for (key, more) in batch.keys {
             *self.keys.entry(key).or_default() += more;
@@ -221,6 +224,7 @@ impl Writer {
             return Some(self.poison());
         }
         let error = fault.at(&self.shared.path);
+        self.spare = 0;
         drop(self.shared.database.write().take());
         let revived = self.revive();
         let Some(head) = written else { return Some(error) };
@@ -255,7 +259,7 @@ impl Writer {
     fn poison(&mut self) -> Error {
         self.shared.pulse.kill();
         self.shared.end(End::Poisoned);
-        drop(self.shared.database.write().take());
+        self.shared.release();
         self.shared.poisoned()
     }
 
@@ -267,9 +271,9 @@ impl Writer {
             return Ok(());
         }
         let shared = &self.shared;
-        let opened = contained(|| {
-            opening::database(shared.disk.clone(), shared.pulse.clone(), shared.cache_bytes)
-        });
+        let Some(disk) = shared.disk.read().clone() else { return Err(shared.poisoned()) };
+        let opened =
+            contained(|| opening::database(disk, shared.pulse.clone(), shared.cache_bytes));
         match opened {
             Ok(opened) => {
                 *database = Some(opened);
@@ -321,7 +325,7 @@ impl Writer {
             Ok(()) => self.write_down(),
             Err(error) => Err(error),
         };
-        drop(self.shared.database.write().take());
+        self.shared.release();
         let mut report = CloseReport::default();
         report.committed = in_line;
         let said = result.map(|()| report).map_err(|error| (error.kind(), error.to_string()));
