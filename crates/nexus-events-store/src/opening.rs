@@ -112,7 +112,7 @@ pub(crate) fn make<T>(
     })
 }
 
-fn folder(path: &Path) -> &Path {
+pub(crate) fn folder(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
@@ -160,7 +160,7 @@ pub(crate) fn open(
     Ok(assemble(medium, path, disk, pulse, database, read, options))
 }
 
-fn is_ours(disk: &dyn Disk) -> Outcome<()> {
+pub(crate) fn is_ours(disk: &dyn Disk) -> Outcome<()> {
     let mut magic = [0; MAGIC.len()];
     let is_long_enough = disk.len()? >= MAGIC.len() as u64;
     if is_long_enough {

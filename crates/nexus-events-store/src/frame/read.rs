@@ -51,6 +51,11 @@ impl Frame {
         &self.named
     }
 
+    /// As it was given.
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     /// The bytes of all of its events.
     pub(crate) fn bytes(&self) -> u64 {
         (self.body.len() - self.events_at) as u64

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use nexus_events_dispatch::store::{Append, Appended, Offset, StoredEvent};
 use nexus_events_dispatch::{Error, ErrorKind};
 use nexus_events_model::Text;
-use redb::{Database, ReadableTable, WriteTransaction};
+use redb::{Database, WriteTransaction};
 
 use super::Writer;
 use super::states::{States, holds};
@@ -162,7 +162,7 @@ impl Batch {
     }
 
     fn key_version(&self, writer: &Writer, key: &Text, states: &States<'_>) -> Outcome<u64> {
-        let written = states.txn().open_table(KEYS)?.get(&**key)?.map_or(0, |row| row.value());
+        let written = schema::key_version(&states.txn().open_table(KEYS)?, key)?;
         // What is written in this commit is counted there already.
         let before = if self.keys_written { None } else { writer.keys.get(key) };
         let more = [before, self.keys.get(key)];

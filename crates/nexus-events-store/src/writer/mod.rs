@@ -5,8 +5,6 @@ mod keep;
 mod seal;
 mod states;
 
-pub(crate) use self::states::decode as decode_state;
-
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +22,7 @@ use crate::happened::Happened;
 use crate::limits::RETENTION_COMMITS;
 use crate::opening;
 use crate::queue::{Answer, Next, Waiting};
-use crate::schema::{FRAMES, Head, KEYS, META};
+use crate::schema::{self, FRAMES, Head, KEYS, META};
 use crate::shared::{End, Shared, add};
 
 /// The writer, with what it knows of what is committed.
@@ -266,10 +264,11 @@ impl Writer {
     /// Opens the database again, where it was given up for want of room.
     fn revive(&mut self) -> Result<()> {
         self.shared.check()?;
-        let mut database = self.shared.database.write();
-        if database.is_some() {
+        // Readers hold it for as long as they read.
+        if self.shared.database.read().is_some() {
             return Ok(());
         }
+        let mut database = self.shared.database.write();
         let shared = &self.shared;
         let Some(disk) = shared.disk.read().clone() else { return Err(shared.poisoned()) };
         let opened =
@@ -315,7 +314,7 @@ impl Writer {
         let more = self.keys.get(key).copied().unwrap_or_default();
         self.shared.read(|database| {
             let table = database.begin_read()?.open_table(KEYS)?;
-            Ok(more + table.get(&**key)?.map_or(0, |row| row.value()))
+            Ok(more + schema::key_version(&table, key)?)
         })
     }
 
@@ -341,7 +340,7 @@ impl Writer {
         let head = self.head;
         let done = contained(|| {
             let txn = open.begin_write()?;
-            crate::schema::write_head(&txn, head)?;
+            schema::write_head(&txn, head)?;
             Ok(txn.commit()?)
         });
         drop(database);
@@ -351,7 +350,7 @@ impl Writer {
 
 fn last_commit(database: &Database) -> Outcome<u64> {
     let txn = database.begin_read()?;
-    let head = crate::schema::meta(&txn.open_table(META)?)?.head;
+    let head = schema::meta(&txn.open_table(META)?)?.head;
     let frames = txn.open_table(FRAMES)?;
     let newest = crate::log::headings(&frames, u64::MAX)?.last().transpose()?;
     Ok(newest.map_or(head.commit, |heading| heading.commit.max(head.commit)))
