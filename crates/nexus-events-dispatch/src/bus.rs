@@ -181,7 +181,7 @@ impl Bus {
         let home = runtime.clone();
         let runtime = runtime.filter(|_| mode != Mode::Inline);
         let shares = mode == Mode::Queued
-            && handler.mode() == Mode::Inline
+            && handler.shares()
             && self.layers().is_empty()
             && options.is_plain();
         let shared = runtime

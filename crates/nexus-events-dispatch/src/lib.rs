@@ -137,7 +137,7 @@ pub use crate::handler::{
     State,
 };
 #[doc(hidden)]
-pub use crate::handler::{Turn, shape};
+pub use crate::handler::{Begun, Rest, Turn, shape};
 pub use crate::index::{FilterIndex, PatternIndex, PatternTable};
 pub use crate::layer::{Layer, NewSubscription, Next, Published};
 pub use crate::publish::Receipt;
