@@ -156,12 +156,12 @@ struct Aside {
     stopped: usize,
     /// Places of handlers that took long, where that was looked at.
     slow: Vec<usize>,
-    /// Whether some go on elsewhere.
-    left: bool,
+    /// How many go on elsewhere, and are counted there.
+    left: usize,
 }
 
 static NOTHING: Aside =
-    Aside { apart: Vec::new(), ended: 0, stopped: 0, slow: Vec::new(), left: false };
+    Aside { apart: Vec::new(), ended: 0, stopped: 0, slow: Vec::new(), left: 0 };
 
 impl Pass<'_> {
     fn aside(&self) -> &Aside {
@@ -245,7 +245,7 @@ impl Pass<'_> {
         let goes_on = pass.mark.leave();
         // A call that was given up is counted already.
         pass.finish_share(begun - usize::from(!goes_on));
-        pass.aside.map_or_else(Default::default, |aside| (aside.slow, aside.left))
+        pass.aside.map_or_else(Default::default, |aside| (aside.slow, aside.left > 0))
     }
 
     /// Runs these handlers, unless one takes so long that somebody else does; gives back how many
@@ -294,14 +294,14 @@ impl Pass<'_> {
     }
 
     fn finish_share(&self, begun: usize) {
-        let apart = &self.aside().apart;
-        let ran = begun - apart.len();
+        let Aside { apart, left, .. } = self.aside();
+        let ran = begun - apart.len() - left;
         self.counts.runs.add(ran as u64);
         apart.iter().for_each(|place| self.route()[*place].counters.passed_over());
         if let Some(delivery) = self.on_stack.delivery() {
             delivery.take_over(self.route().len(), ran > 0);
             if delivery.leave() {
-                self.bus.hand_over(delivery.clone());
+                delivery.clone().drive_on();
             }
         }
     }
@@ -356,10 +356,9 @@ impl Pass<'_> {
         }
         let timed = TIMED && self.timed.means(place, route.len());
         let started = timed.then(StdInstant::now);
-        if let Some(error) = route.turn(place)(event, self.context) {
-            self.fail(place, error);
-        }
-        if let Some(started) = started {
+        let error = route.turn(place)(event, self.context);
+        let is_over = error.is_none_or(|error| self.fail(place, error));
+        if let Some(started) = started.filter(|_| is_over) {
             let (took, entry) = (started.elapsed(), &route[place]);
             entry.counters.timed(took);
             if took > SLOW_TURN {
@@ -401,13 +400,15 @@ impl Pass<'_> {
         }
     }
 
+    /// Whether the turn is over.
     #[cold]
-    fn fail(&mut self, place: usize, mut error: HandlerError) {
+    fn fail(&mut self, place: usize, mut error: HandlerError) -> bool {
         if self.is_given_up() {
-            return;
+            return true;
         }
         if let Some(rest) = error.take_rest() {
-            return self.go_on_elsewhere(place, rest);
+            self.go_on_elsewhere(place, rest);
+            return false;
         }
         let retries = error.take_retries();
         let status = error.outcome();
@@ -423,6 +424,7 @@ impl Pass<'_> {
             drop(error);
             self.count_failure(&self.route()[place], status);
         }
+        true
     }
 
     /// The handler at this place has to wait, which is not to hold up the others of its lane.
@@ -435,9 +437,8 @@ impl Pass<'_> {
         let entry = &route.route[place];
         let run = entry.goes_on();
         route.stripe.waits_elsewhere(entry);
-        let aside = self.note();
-        aside.apart.push(place);
-        aside.left = true;
+        entry.counters.passed_over();
+        self.note().left += 1;
         let job = match self.on_stack.delivery() {
             Some(delivery) => {
                 delivery.waits_for_another();

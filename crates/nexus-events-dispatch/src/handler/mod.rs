@@ -54,8 +54,8 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub enum Mode {
     /// On the publisher's own stack; for short synchronous handlers, their default.
     Inline,
-    /// On a task of its own, one event at a time, in the order of publication, behind a bounded
-    /// queue; the default of asynchronous handlers.
+    /// On a task, one event at a time, in the order of publication, behind a bounded queue; the
+    /// default of asynchronous handlers. Task and queue are its own once it has to wait.
     Queued,
     /// As [`Queued`](Self::Queued), but on a thread that may block; at most `max_workers` of them
     /// run at the same time on one bus.
