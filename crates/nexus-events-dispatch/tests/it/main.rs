@@ -34,6 +34,7 @@ mod stress;
 mod stuck;
 mod trace;
 mod unsubscribe;
+mod waiting;
 mod waves;
 
 use std::sync::Arc;
