@@ -199,8 +199,8 @@ impl Bus {
         let runtime = runtime.filter(|_| mode != Mode::Inline);
         let shares = consumer.is_none()
             && mode == Mode::Queued
-            && handler.mode() == Mode::Inline
-            && self.layers().is_empty()
+            && handler.shares()
+            && self.wraps_no_handler()
             && options.is_plain();
         let shared = runtime
             .as_ref()
@@ -374,6 +374,11 @@ impl Bus {
 
     pub(crate) fn layers(&self) -> &[Arc<dyn Layer>] {
         &self.0.layers
+    }
+
+    /// Whether no layer may be around handlers: none, or the one that stores events.
+    fn wraps_no_handler(&self) -> bool {
+        self.layers().len() == usize::from(self.0.durables.is_some())
     }
 
     pub(crate) fn gate(&self) -> &Gate {

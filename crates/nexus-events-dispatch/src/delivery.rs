@@ -118,6 +118,8 @@ impl Delivery {
         let bus = Bus(pass.bus.upgrade().unwrap_or_else(|| unreachable!("its bus is in use")));
         let mut delivery = Self::blank(bus, event, pass.route.clone(), None, None);
         (delivery.outer, delivery.counted) = (outer, counted);
+        // The pass itself.
+        delivery.wave.left = AtomicUsize::new(1);
         Arc::new(delivery)
     }
 
@@ -182,10 +184,20 @@ impl Delivery {
 
     /// Goes on from here, after a pass that ended its wave at this place.
     pub(crate) fn take_over(&self, end: usize, ran: bool) {
-        let admission = if self.counted { Admission::taken_over } else { Admission::share };
-        *self.admission.lock() = Some(admission(&self.bus));
+        self.admit();
         self.wave.end.store(end, Ordering::Relaxed);
         self.ran.fetch_or(ran, Ordering::Relaxed);
+    }
+
+    fn admit(&self) {
+        let admission = if self.counted { Admission::taken_over } else { Admission::share };
+        self.admission.lock().get_or_insert_with(|| admission(&self.bus));
+    }
+
+    /// A handler of a pass that is this delivery goes on elsewhere, and counts as one of the wave.
+    pub(crate) fn waits_for_another(&self) {
+        self.admit();
+        self.wave.left.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A delivery of an event published by the program.

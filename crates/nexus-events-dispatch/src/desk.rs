@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
+use crate::bus::Bus;
 use crate::entry::Entry;
 use crate::lane::Held;
 use crate::runtime::Job;
@@ -32,8 +33,28 @@ pub(crate) struct InHand<'a>(&'a Desk);
 
 impl Desk {
     pub(crate) fn lay(&self, call: Call) -> InHand<'_> {
+        self.put(call);
+        self.in_hand()
+    }
+
+    /// A call that is taken up later, by [`in_hand`](Self::in_hand).
+    pub(crate) fn put(&self, call: Call) {
         *self.call.lock() = Some(call);
+    }
+
+    /// Takes up the call that lies here.
+    pub(crate) fn in_hand(&self) -> InHand<'_> {
         InHand(self)
+    }
+
+    /// The bus of the call.
+    pub(crate) fn bus(&self) -> Option<Bus> {
+        self.call.lock().as_ref().map(|call| call.job.delivery.bus.clone())
+    }
+
+    /// Takes the call away, if its event is counted elsewhere.
+    pub(crate) fn take_share(&self) -> Option<Call> {
+        self.call.lock().take_if(|call| !call.job.delivery.is_counted())
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -12,7 +12,7 @@ use crate::delivery::{Delivery, Wait};
 use crate::entrance::now;
 use crate::entry::Entry;
 use crate::handler::BoxFuture;
-use crate::lane::Handed;
+use crate::lane::{Handed, Room};
 use crate::runtime::{Job, Skip, run_inline};
 use crate::sync::{Arc, Ordering};
 
@@ -142,7 +142,11 @@ impl Delivery {
             }
             let first_try = if wait == Wait::Here { Wait::Never } else { wait };
             let pushed = now(push_shared(self.clone(), place, first_try));
-            let pushed = pushed.unwrap_or(Err(Skip::QueueFull));
+            let pushed = match pushed.unwrap_or(Err(Skip::QueueFull)) {
+                Ok(Some(room)) => return Some(Box::pin(room.wait())),
+                Ok(None) => Ok(()),
+                Err(reason) => Err(reason),
+            };
             if wait == Wait::Here && pushed == Err(Skip::QueueFull) {
                 let waiting = SharedRoom { delivery: self.clone(), place, settled: false };
                 return Some(Box::pin(waiting.wait()));
@@ -187,17 +191,26 @@ impl Delivery {
     }
 }
 
-/// Queues the event in the lane that the handler at this place shares with others.
-async fn push_shared(delivery: Arc<Delivery>, place: usize, wait: Wait) -> Result<(), Skip> {
+/// Queues the event in the lane that the handler at this place shares with others, or in its own
+/// where it has moved; there its publisher may have to wait.
+async fn push_shared(
+    delivery: Arc<Delivery>,
+    place: usize,
+    wait: Wait,
+) -> Result<Option<Room>, Skip> {
     let entry = delivery.entry(place).clone();
-    let Some(shared) = entry.shared.get() else { return Err(Skip::Stopped) };
-    // A slow one has a lane of its own behind that.
-    if let Some(own) = entry.own_lane.get()
-        && !own.has_room(wait, &delivery.event).await
-    {
-        return Err(Skip::QueueFull);
+    let job = Job { delivery, place };
+    let left = match (entry.own_lane.get(), entry.shared.get()) {
+        (None, Some(shared)) => shared.push(job, wait).await?,
+        _ => Some(job),
+    };
+    match (left, entry.own_lane.get()) {
+        (Some(job), Some(own)) => match own.push(job, wait) {
+            Handed::Settled(result) => result.map(|()| None),
+            Handed::Waits(room) => Ok(Some(room)),
+        },
+        _ => Ok(None),
     }
-    shared.push(Job { delivery, place }, wait).await
 }
 
 /// A publisher that waits for room in a shared lane.
@@ -211,10 +224,13 @@ impl SharedRoom {
     async fn wait(mut self) -> bool {
         let pushed = push_shared(self.delivery.clone(), self.place, Wait::Here).await;
         self.settled = true;
-        self.pass_on(pushed)
+        match pushed {
+            Ok(Some(room)) => room.wait().await,
+            pushed => self.pass_on(pushed),
+        }
     }
 
-    fn pass_on(&self, pushed: Result<(), Skip>) -> bool {
+    fn pass_on(&self, pushed: Result<Option<Room>, Skip>) -> bool {
         pushed.is_err_and(|reason| self.delivery.not_run(self.place, reason))
     }
 }

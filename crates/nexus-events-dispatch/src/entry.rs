@@ -44,6 +44,7 @@ pub(crate) struct Entry {
     end: Notify,
     /// Told when what still runs on tasks is to be dropped.
     cut_off: Notify,
+    was_cut_off: AtomicBool,
     /// Told when the last run of an ended handler is over.
     idle: Notify,
 }
@@ -83,8 +84,14 @@ impl Entry {
             slow_turns: AtomicUsize::new(0),
             end: Notify::new(),
             cut_off: Notify::new(),
+            was_cut_off: AtomicBool::new(false),
             idle: Notify::new(),
         }
+    }
+
+    /// Whether it may have to wait for something while it handles an event on a shared lane.
+    pub(crate) fn may_wait(&self) -> bool {
+        self.handler.mode() != Mode::Inline
     }
 
     /// The queues it takes events from itself.
@@ -115,6 +122,13 @@ impl Entry {
         self.running.fetch_add(1, Ordering::SeqCst);
         let run = Run(self.clone());
         (!self.has_ended()).then_some(run)
+    }
+
+    /// A run that has begun in a pass goes on elsewhere. Who ends the handler waits for the pass
+    /// first, and then for this.
+    pub(crate) fn goes_on(self: &Arc<Self>) -> Run {
+        self.running.fetch_add(1, Ordering::SeqCst);
+        Run(self.clone())
     }
 
     pub(crate) fn was_slow(&self) {
@@ -152,8 +166,19 @@ impl Entry {
     /// Drops what still runs on tasks, and what waits; gives back the events of that which are
     /// counted as handled.
     pub(crate) fn cut_off(&self) -> Vec<EventId> {
+        self.was_cut_off.store(true, Ordering::SeqCst);
         self.cut_off.notify_waiters();
         self.lanes().flat_map(|lane| lane.abort(self)).collect()
+    }
+
+    /// The events that wait for it and are counted as handled.
+    pub(crate) fn waiting_shares(&self) -> Vec<EventId> {
+        self.lanes().flat_map(|lane| lane.shares()).collect()
+    }
+
+    /// Whether what begins to run on a task now is to be dropped.
+    pub(crate) fn was_cut_off(&self) -> bool {
+        self.was_cut_off.load(Ordering::SeqCst)
     }
 
     /// Waits until what runs on tasks is to be dropped.

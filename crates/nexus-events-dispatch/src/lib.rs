@@ -60,8 +60,9 @@
 //!
 //! # Slow handlers
 //!
-//! A handler on a task has a bounded queue of its own (1,024 events), so it holds up neither the
-//! publisher nor other handlers, except lower waves of the same event. When the queue is full,
+//! A handler on a task that waits has a bounded queue of its own (1,024 events), so it holds up
+//! neither the publisher nor other handlers, except lower waves of the same event. Those that do
+//! not wait, and have no options, share queues until they do. When the queue is full,
 //! [`Bus::publish`] waits up to a second for room and [`Bus::try_publish`] not at all; an event
 //! that comes from a higher wave stands in line for as long, up to 1,024 of them, and holds up
 //! nobody. Then the handler is skipped, which shows in the receipt, in the report and in the
@@ -140,7 +141,7 @@ pub use crate::handler::{
     State,
 };
 #[doc(hidden)]
-pub use crate::handler::{Turn, shape};
+pub use crate::handler::{Begun, Rest, Turn, shape};
 pub use crate::index::{FilterIndex, PatternIndex, PatternTable};
 pub use crate::layer::{Layer, NewSubscription, Next, Published};
 pub use crate::publish::Receipt;

@@ -97,7 +97,7 @@ pub const FILTER_SPOTS_MAX: usize = 1_024;
 /// that lies deeper is judged by the filter itself.
 pub const FILTER_STEPS_MAX: usize = 32;
 
-/// Lanes that synchronous queued handlers share, at most; as many as the runtime has workers.
+/// Lanes that queued handlers share, at most; as many as the runtime has workers.
 pub const SHARED_LANES_MAX: usize = 8;
 
 /// Events that wait in one of those lanes.

@@ -17,13 +17,13 @@ use crate::context::{Context, OnStack};
 use crate::delivery::Delivery;
 use crate::entry::Entry;
 use crate::error::{Error, Result};
-use crate::handler::HandlerError;
+use crate::handler::{HandlerError, Rest};
 use crate::here;
 use crate::limits::{SLOW_HANDLER, SLOW_TURN, TIMED_HANDLERS, TIMED_PASSES};
 use crate::mark::Mark;
 use crate::publish::Receipt;
 use crate::route::{Route, Way};
-use crate::runtime::{Skip, Turn};
+use crate::runtime::{Job, Skip, Turn, Unfinished};
 use crate::shared::{Few, Given, SharedLane, share_out};
 use crate::stripe::{PassCounts, ThreadRoute};
 use crate::sync::{Arc, Instant, Ordering, StdInstant};
@@ -156,9 +156,12 @@ struct Aside {
     stopped: usize,
     /// Places of handlers that took long, where that was looked at.
     slow: Vec<usize>,
+    /// How many go on elsewhere, and are counted there.
+    left: usize,
 }
 
-static NOTHING: Aside = Aside { apart: Vec::new(), ended: 0, stopped: 0, slow: Vec::new() };
+static NOTHING: Aside =
+    Aside { apart: Vec::new(), ended: 0, stopped: 0, slow: Vec::new(), left: 0 };
 
 impl Pass<'_> {
     fn aside(&self) -> &Aside {
@@ -225,15 +228,16 @@ impl Pass<'_> {
         }
     }
 
-    /// Runs the handlers of one shared lane; gives back the slow ones, if it was looked for them.
+    /// Runs the handlers of one shared lane; gives back the slow ones, if it was looked for them,
+    /// and whether some have gone on elsewhere.
     pub(crate) fn run_share(
         bus: &Bus,
         context: &Context,
         counts: &PassCounts,
         places: &[usize],
         timed: Timed,
-    ) -> Vec<usize> {
-        let Some(on_stack) = context.stack() else { return Vec::new() };
+    ) -> (Vec<usize>, bool) {
+        let Some(on_stack) = context.stack() else { return (Vec::new(), false) };
         let (mark, woken, done) = (&on_stack.route.stripe.mark, false, Few::default());
         let mut pass =
             Pass { bus, context, on_stack, counts, mark, aside: None, woken, done, timed };
@@ -241,7 +245,7 @@ impl Pass<'_> {
         let goes_on = pass.mark.leave();
         // A call that was given up is counted already.
         pass.finish_share(begun - usize::from(!goes_on));
-        pass.aside.map_or_else(Vec::new, |aside| aside.slow)
+        pass.aside.map_or_else(Default::default, |aside| (aside.slow, aside.left > 0))
     }
 
     /// Runs these handlers, unless one takes so long that somebody else does; gives back how many
@@ -290,13 +294,15 @@ impl Pass<'_> {
     }
 
     fn finish_share(&self, begun: usize) {
-        let apart = &self.aside().apart;
-        let ran = begun - apart.len();
+        let Aside { apart, left, .. } = self.aside();
+        let ran = begun - apart.len() - left;
         self.counts.runs.add(ran as u64);
         apart.iter().for_each(|place| self.route()[*place].counters.passed_over());
         if let Some(delivery) = self.on_stack.delivery() {
             delivery.take_over(self.route().len(), ran > 0);
-            self.bus.hand_over(delivery.clone());
+            if delivery.leave() {
+                delivery.clone().drive_on();
+            }
         }
     }
 
@@ -350,10 +356,9 @@ impl Pass<'_> {
         }
         let timed = TIMED && self.timed.means(place, route.len());
         let started = timed.then(StdInstant::now);
-        if let Some(error) = route.turn(place)(event, self.context) {
-            self.fail(place, error);
-        }
-        if let Some(started) = started {
+        let error = route.turn(place)(event, self.context);
+        let is_over = error.is_none_or(|error| self.fail(place, error));
+        if let Some(started) = started.filter(|_| is_over) {
             let (took, entry) = (started.elapsed(), &route[place]);
             entry.counters.timed(took);
             if took > SLOW_TURN {
@@ -395,10 +400,15 @@ impl Pass<'_> {
         }
     }
 
+    /// Whether the turn is over.
     #[cold]
-    fn fail(&mut self, place: usize, mut error: HandlerError) {
+    fn fail(&mut self, place: usize, mut error: HandlerError) -> bool {
         if self.is_given_up() {
-            return;
+            return true;
+        }
+        if let Some(rest) = error.take_rest() {
+            self.go_on_elsewhere(place, rest);
+            return false;
         }
         let retries = error.take_retries();
         let status = error.outcome();
@@ -406,13 +416,42 @@ impl Pass<'_> {
             self.note().apart.push(place);
             let (delivery, entry) = (self.context.delivery(), &self.route()[place]);
             let turn = Turn::begin(delivery, entry);
-            let ended = turn.end(Ok(Err(error.with_retries(retries))));
+            let ended = turn.end(entry, Ok(Err(error.with_retries(retries))));
             delivery.end(place, entry, ended, None);
         } else {
             trace::failed(&self.on_stack.event, &self.route()[place], status, &error);
             // Its drop may panic, which then counts instead.
             drop(error);
             self.count_failure(&self.route()[place], status);
+        }
+        true
+    }
+
+    /// The handler at this place has to wait, which is not to hold up the others of its lane.
+    fn go_on_elsewhere(&mut self, place: usize, rest: Rest) {
+        // From here on it cannot be given up any more.
+        if !self.mark.leave() {
+            return;
+        }
+        let OnStack { event, route, .. } = self.on_stack;
+        let entry = &route.route[place];
+        let run = entry.goes_on();
+        route.stripe.waits_elsewhere(entry);
+        entry.counters.passed_over();
+        self.note().left += 1;
+        let job = match self.on_stack.delivery() {
+            Some(delivery) => {
+                delivery.waits_for_another();
+                Job { delivery: delivery.clone(), place }
+            }
+            None => {
+                let delivery = Delivery::of_share(self.bus, event.clone(), entry.clone());
+                Job { delivery, place: 0 }
+            }
+        };
+        let (call, unfinished) = Unfinished::of_pass(entry, job, run, rest);
+        if let Some(lane) = entry.shared.get() {
+            lane.goes_on(self.bus, place, call, unfinished);
         }
     }
 

@@ -14,8 +14,8 @@ use tracing::{Instrument, Span};
 use crate::context::Context;
 use crate::delivery::Delivery;
 use crate::desk::{Call, Desk};
-use crate::entry::Entry;
-use crate::handler::{BoxFuture, Called, HandlerResult, LastAttempt, Mode};
+use crate::entry::{Entry, Run};
+use crate::handler::{Begun, BoxFuture, Called, HandlerResult, LastAttempt, Mode, Rest};
 use crate::lane::Held;
 use crate::limits::SLOW_HANDLER;
 use crate::queue::Reason;
@@ -124,14 +124,7 @@ pub(crate) async fn handle(
     };
     let Some(Call { job, held, .. }) = in_hand.take() else { return false };
     if let Some(Some(ended)) = ended {
-        let is_awaited = job.delivery.is_awaited();
-        if job.delivery.done(job.place, entry, ended, held) {
-            job.delivery.drive_on();
-        }
-        if is_awaited {
-            // Who has the report now is not to wait for the next handler.
-            step_back().await;
-        }
+        conclude(entry, job, ended, held).await;
         return true;
     }
     // Another consumer of the group may take it.
@@ -145,31 +138,120 @@ pub(crate) async fn handle(
     true
 }
 
-/// A handler's turn that has begun: when, and whose.
-pub(crate) struct Turn<'a> {
-    entry: &'a Entry,
+/// The turn is over.
+async fn conclude(entry: &Arc<Entry>, job: Job, ended: Ended, held: Option<Held>) {
+    let is_awaited = job.delivery.is_awaited();
+    if job.delivery.done(job.place, entry, ended, held) {
+        job.delivery.drive_on();
+    }
+    if is_awaited {
+        // Who has the report now is not to wait for the next handler.
+        step_back().await;
+    }
+}
+
+/// What became of an event that a shared lane gave to a handler which may wait.
+pub(crate) enum Handled {
+    /// It is done.
+    InTime,
+    /// It took so long that somebody else saw to the event.
+    TooLate,
+    /// It has to wait, elsewhere.
+    Waits(Box<(Call, Unfinished)>),
+}
+
+/// Handles an event from a shared lane, which does not wait for it.
+pub(crate) async fn begin(
+    desk: &Arc<Desk>,
+    entry: &Arc<Entry>,
+    job: Job,
+    since: Instant,
+) -> Handled {
+    let context = Context::of_member(entry, &job);
+    let in_hand = desk.lay(Call { entry: entry.clone(), job, held: None, worker: None });
+    let begun = entry.begin().map(|run| {
+        let turn = Turn::of_queued(context.delivery(), entry, since);
+        let begin = || entry.handler.begin(context.event(), &context);
+        let begin = || catch_unwind(AssertUnwindSafe(|| context.within(begin)));
+        let begun = turn.span.in_scope(|| desk.busy(begin));
+        (run, turn, begun)
+    });
+    let Some(call) = in_hand.take() else { return Handled::TooLate };
+    let Some((run, turn, begun)) = begun else {
+        call.job.give_up(Skip::Unsubscribed);
+        return Handled::InTime;
+    };
+    let result = match begun {
+        Ok(Begun::Done(result)) => Ok(result),
+        Ok(Begun::Waits(rest)) => {
+            return Handled::Waits(Box::new((call, Unfinished::new(context, turn, run, rest))));
+        }
+        Err(panic) => Err(panic),
+    };
+    let ended = turn.end(entry, result).synchronous(entry);
+    drop(run);
+    conclude(entry, call.job, ended, None).await;
+    Handled::InTime
+}
+
+/// A handler's turn that goes on elsewhere than it began.
+pub(crate) struct Unfinished {
+    context: Context,
+    rest: BoxFuture<'static, HandlerResult>,
+    turn: Turn,
+    run: Run,
+}
+
+impl Unfinished {
+    fn new(context: Context, turn: Turn, run: Run, rest: Rest) -> Self {
+        Self { rest: rest.go_on(context.clone()), context, turn, run }
+    }
+
+    /// What is left of a turn in a pass, which goes on as a job of its own.
+    pub(crate) fn of_pass(entry: &Arc<Entry>, job: Job, run: Run, rest: Rest) -> (Call, Self) {
+        let (context, turn) = (Context::of_member(entry, &job), Turn::begin(&job.delivery, entry));
+        let call = Call { entry: entry.clone(), job, held: None, worker: None };
+        (call, Self::new(context, turn, run, rest))
+    }
+
+    /// Goes on with the call on this desk; `false` when somebody else saw to the event.
+    pub(crate) async fn go_on(self, desk: &Desk, entry: &Arc<Entry>) -> bool {
+        let Self { context, rest, turn, run } = self;
+        let in_hand = desk.in_hand();
+        let rest = context.scope(contain(rest)).instrument(turn.span.clone());
+        let ended = desk.attend(rest).await.map(|result| turn.end(entry, result));
+        drop(run);
+        let Some((Call { job, held, .. }, ended)) = in_hand.take().zip(ended) else {
+            return false;
+        };
+        conclude(entry, job, ended, held).await;
+        true
+    }
+}
+
+/// A handler's turn that has begun, and when.
+pub(crate) struct Turn {
     started: OffsetDateTime,
     clock: Instant,
     span: Span,
 }
 
-impl<'a> Turn<'a> {
-    pub(crate) fn begin(delivery: &Delivery, entry: &'a Entry) -> Self {
+impl Turn {
+    pub(crate) fn begin(delivery: &Delivery, entry: &Entry) -> Self {
         let span = trace::turn(delivery, entry, Some(1));
-        Self { entry, started: delivery.bus.now(), clock: Instant::now(), span }
+        Self { started: delivery.bus.now(), clock: Instant::now(), span }
     }
 
     /// The same for an event that was queued then.
-    fn of_queued(delivery: &Delivery, entry: &'a Entry, since: Instant) -> Self {
+    fn of_queued(delivery: &Delivery, entry: &Entry, since: Instant) -> Self {
         let turn = Self::begin(delivery, entry);
         entry.counters.waited(turn.clock.saturating_duration_since(since));
         turn
     }
 
-    pub(crate) fn end(self, result: std::thread::Result<HandlerResult>) -> Ended {
+    pub(crate) fn end(self, entry: &Entry, result: std::thread::Result<HandlerResult>) -> Ended {
         let Said { status, value, error, retries } = read(result);
-        let mut outcome =
-            HandlerOutcome::new(self.entry.name.clone(), self.entry.id, status, self.started);
+        let mut outcome = HandlerOutcome::new(entry.name.clone(), entry.id, status, self.started);
         outcome.value = value;
         outcome.error = error;
         outcome = outcome.duration(self.clock.elapsed());
@@ -308,7 +390,7 @@ pub(crate) fn run_inline(delivery: &Arc<Delivery>, place: usize) -> Ended {
         Called::Ready(result) => result,
         Called::Pending(_) => Err(NOT_INLINE.into()),
     });
-    turn.end(result)
+    turn.end(delivery.entry(place), result)
 }
 
 /// `None` when somebody else sees to the event.
@@ -320,14 +402,14 @@ async fn run_queued(
 ) -> Option<Ended> {
     let turn = Turn::of_queued(context.delivery(), entry, since);
     let result = match turn.span.in_scope(|| desk.busy(|| call(&context))) {
-        Ok(Called::Ready(result)) => return Some(turn.end(Ok(result)).synchronous(entry)),
+        Ok(Called::Ready(result)) => return Some(turn.end(entry, Ok(result)).synchronous(entry)),
         Ok(Called::Pending(future)) => {
             let future = context.scope(contain(future)).instrument(turn.span.clone());
             desk.attend(future).await?
         }
         Err(panic) => Err(panic),
     };
-    Some(turn.end(result))
+    Some(turn.end(entry, result))
 }
 
 async fn run_blocking(
@@ -349,7 +431,8 @@ async fn run_blocking(
             Err(panic) => Some(Err(panic)),
         })
     });
-    Some(turn.end(thread.await.unwrap_or_else(|ended| Some(Ok(Err(ended.into()))))?))
+    let result = thread.await.unwrap_or_else(|ended| Some(Ok(Err(ended.into()))))?;
+    Some(turn.end(entry, result))
 }
 
 /// Lets other tasks run. Tokio's own way of it puts a task aside until its thread has nothing else

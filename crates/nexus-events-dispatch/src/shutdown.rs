@@ -106,6 +106,8 @@ impl Bus {
         for entry in self.close_registry() {
             if !drained && !waiting.is_some_and(|it| it.holds_up(self, entry.id)) {
                 lost.extend(entry.cut_off());
+            } else {
+                lost.extend(entry.waiting_shares());
             }
             self.0.registry.end(&entry);
         }

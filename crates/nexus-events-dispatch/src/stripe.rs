@@ -196,13 +196,24 @@ impl Stripe {
 
     /// Says that this handler, on this thread's stack, waits until the result is dropped.
     pub(crate) fn wait_in(&self, entry: &Entry) -> Waiting<'_> {
-        Waiting { stripe: self, before: self.waiting.swap(entry.id.number(), Ordering::SeqCst) }
+        let own = entry.id.number();
+        Waiting { stripe: self, own, before: self.waiting.swap(own, Ordering::SeqCst) }
     }
 
     /// Says that this handler on this thread's stack does not return: nobody waits for the pass but
     /// who ends that one.
     pub(crate) fn is_stuck_in(&self, entry: &Entry) {
         self.waiting.store(entry.id.number(), Ordering::SeqCst);
+    }
+
+    /// This handler waits elsewhere now, and the thread goes on.
+    pub(crate) fn waits_elsewhere(&self, entry: &Entry) {
+        self.ends_wait(entry.id.number(), 0);
+    }
+
+    fn ends_wait(&self, own: u64, before: u64) {
+        let (set, fetch) = (Ordering::SeqCst, Ordering::SeqCst);
+        let _ = self.waiting.compare_exchange(own, before, set, fetch);
     }
 
     /// The route of this type, found once.
@@ -286,12 +297,13 @@ impl Drop for Passing<'_> {
 /// See [`Stripe::wait_in`].
 pub(crate) struct Waiting<'a> {
     stripe: &'a Stripe,
+    own: u64,
     before: u64,
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.stripe.waiting.store(self.before, Ordering::SeqCst);
+        self.stripe.ends_wait(self.own, self.before);
     }
 }
 

@@ -203,9 +203,9 @@ fn add_behind(waits: &[Arc<Wait>], bus: &Bus, events: &mut Vec<Arc<Delivery>>) -
     let mut seen: Vec<Arc<SharedLane>> = Vec::new();
     for entry in handlers.into_iter().filter_map(|id| bus.0.registry.entry(id)) {
         entry.lanes().for_each(|lane| events.extend(lane.behind(of)));
-        let Some(lane) = entry.shared.get().filter(|_| entry.own_lane.get().is_none()) else {
-            continue;
-        };
+        // One that may wait holds up nobody there.
+        let is_held_up = entry.own_lane.get().is_none() && !entry.may_wait();
+        let Some(lane) = entry.shared.get().filter(|_| is_held_up) else { continue };
         if !seen.iter().any(|known| Arc::ptr_eq(known, lane)) {
             let (jobs, more) = lane.behind();
             events.extend(jobs);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use nexus_events_model::{OutcomeStatus, Status, Text};
 use time::OffsetDateTime;
 
-use crate::handler::{BoxFuture, HandlerResult};
+use crate::handler::{BoxFuture, HandlerResult, Rest};
 
 /// A handler's failure, made from any error with `?`.
 ///
@@ -31,6 +31,8 @@ struct Inner {
     retry_after: Option<Duration>,
     attempts: Vec<Attempt>,
     retries: Option<BoxFuture<'static, LastAttempt>>,
+    /// It is no failure: the turn is not over.
+    rest: Option<Rest>,
 }
 
 /// One try of a handler at an event that failed.
@@ -76,7 +78,21 @@ impl HandlerError {
             retry_after: None,
             attempts: Vec::new(),
             retries: None,
+            rest: None,
         }))
+    }
+
+    /// No failure: the turn is not over, this is left of it.
+    #[cold]
+    pub(crate) fn waits(rest: Rest) -> Self {
+        let mut error = Self::new("it waits", Status::Temporary);
+        error.0.rest = Some(rest);
+        error
+    }
+
+    /// What is left of a turn that is not over.
+    pub(crate) fn take_rest(&mut self) -> Option<Rest> {
+        self.0.rest.take()
     }
 
     /// A failure that the same event will meet again.

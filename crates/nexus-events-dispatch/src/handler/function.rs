@@ -5,8 +5,12 @@ use std::marker::PhantomData;
 use nexus_events_model::{Event, Pattern, Text};
 
 use super::argument::{Argument, Owned};
+use super::begin::{Begun, Place};
 use super::shape::{Later, Now, Runs};
-use super::{Called, FromEvent, Handler, HandlerReturn, Mode, Turn, short_type_name};
+use super::{
+    Called, FromEvent, Handler, HandlerError, HandlerResult, HandlerReturn, Mode, Turn,
+    short_type_name,
+};
 use crate::bus::Bus;
 use crate::context::Context;
 use crate::error::Result;
@@ -113,6 +117,35 @@ macro_rules! asynchronous {
                 };)*
                 let future = (self.0)($($arg),*);
                 Called::Pending(Box::pin(async move { future.await.into_result(context) }))
+            }
+
+            fn shares(&self) -> bool {
+                true
+            }
+
+            fn begin(&self, event: &Event, context: &Context) -> Begun<HandlerResult> {
+                $(let $arg = match $arg::from_event(event, context) {
+                    Ok(taken) => taken,
+                    Err(rejection) => return Begun::Done(Err(rejection.into())),
+                };)*
+                match Place::default().begin((self.0)($($arg),*)) {
+                    Begun::Done(returned) => Begun::Done(returned.into_result(context)),
+                    Begun::Waits(rest) => Begun::Waits(rest),
+                }
+            }
+
+            fn turn(self: Arc<Self>) -> Turn {
+                let place = Place::default();
+                Arc::new(move |event, context| {
+                    $(let $arg = match $arg::from_event(event, context) {
+                        Ok(taken) => taken,
+                        Err(rejection) => return Some(rejection.into()),
+                    };)*
+                    match place.begin((self.0)($($arg),*)) {
+                        Begun::Done(returned) => returned.into_error(context),
+                        Begun::Waits(rest) => Some(HandlerError::waits(rest)),
+                    }
+                })
             }
 
             fn check(&self, bus: &Bus, pattern: &Pattern) -> Result<()> {

@@ -1,6 +1,7 @@
 //! The code that receives events: the [`Handler`] trait, and functions as handlers.
 
 mod argument;
+mod begin;
 mod error;
 mod extract;
 mod function;
@@ -17,6 +18,8 @@ use std::pin::Pin;
 use nexus_events_model::{Event, Pattern, Text};
 use serde_json::Value;
 
+#[doc(hidden)]
+pub use self::begin::{Begun, Rest};
 pub use self::error::{Attempt, HandlerError, LastAttempt};
 pub use self::extract::{FromEvent, Rejection};
 pub use self::into::{Configured, HandlerExt, IntoHandler};
@@ -51,8 +54,8 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub enum Mode {
     /// On the publisher's own stack; for short synchronous handlers, their default.
     Inline,
-    /// On a task of its own, one event at a time, in the order of publication, behind a bounded
-    /// queue; the default of asynchronous handlers.
+    /// On a task, one event at a time, in the order of publication, behind a bounded queue; the
+    /// default of asynchronous handlers. Task and queue are its own once it has to wait.
     Queued,
     /// As [`Queued`](Self::Queued), but on a thread that may block; at most `max_workers` of them
     /// run at the same time on one bus.
@@ -118,6 +121,22 @@ pub trait Handler: Send + Sync + 'static {
     /// Its name when its options do not say. A number is added where the name is taken.
     fn name(&self) -> Text {
         Text::from_static(short_type_name::<Self>())
+    }
+
+    /// Whether it may run on a lane that it shares with others: it never waits there. What waits
+    /// gives back what is left of its turn.
+    #[doc(hidden)]
+    fn shares(&self) -> bool {
+        self.mode() == Mode::Inline
+    }
+
+    /// [`call`](Self::call) on such a lane.
+    #[doc(hidden)]
+    fn begin(&self, event: &Event, context: &Context) -> Begun<HandlerResult> {
+        Begun::Done(match self.call(event, context) {
+            Called::Ready(result) => result,
+            Called::Pending(_) => Err(NOT_INLINE.into()),
+        })
     }
 
     /// [`call`](Self::call) for when nobody asks for the value. Compiled for each handler, so that

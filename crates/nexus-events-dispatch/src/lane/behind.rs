@@ -30,6 +30,7 @@ impl Lane {
         let in_line = state.line.iter().map(|waiter| waiter.job());
         let behind = queued.chain(in_line);
         let behind = behind.filter(|(_, key)| all || key.is_some_and(|key| keys.contains(key)));
-        behind.map(|(job, _)| job.delivery.clone()).collect()
+        let early = state.early.iter().filter(|_| all).map(|(job, _)| job);
+        early.chain(behind.map(|(job, _)| job)).map(|job| job.delivery.clone()).collect()
     }
 }

@@ -2,6 +2,7 @@
 
 mod behind;
 mod line;
+mod serving;
 mod stuck;
 
 use std::collections::VecDeque;
@@ -9,19 +10,20 @@ use std::pin::pin;
 use std::time::Duration;
 
 use nexus_events_model::{Event, EventId, Text};
-use tokio::task::coop::consume_budget;
 
 pub(crate) use self::line::Room;
 use self::line::Waiter;
-use self::stuck::{Post, Stuck};
+use self::serving::{Serving, Task};
+use self::stuck::Stuck;
 use crate::delivery::Wait;
+use crate::desk::Call;
 use crate::entry::Entry;
 use crate::limits::{QUEUE_BYTES_DEFAULT, QUEUE_EVENTS_DEFAULT};
 use crate::lineage::Lineage;
 use crate::queue::{Arrival, Bounds, Item, Overload, Pushed, Queue};
-use crate::runtime::{Job, STUCK, Skip, contain, contained, handle};
+use crate::runtime::{Job, STUCK, Skip, Unfinished, contained};
 use crate::subscription::Key;
-use crate::sync::{AbortHandle, Arc, Handle, Instant, Mutex, Notify, Semaphore};
+use crate::sync::{Arc, Handle, Instant, Mutex, Notify, Semaphore};
 
 /// How a lane queues and runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,14 +40,16 @@ pub(crate) struct Lane {
     state: Mutex<State>,
     /// Told when an event may run.
     work: Notify,
-    /// Told when an event was taken, for those who hand over through a shared lane.
-    freed: Notify,
     /// Told when no event is left in the line that nobody waits for.
     relieved: Notify,
 }
 
 struct State {
     queue: Queue<Job>,
+    /// What has come through a shared lane, before everything in the queue.
+    early: VecDeque<(Job, Instant)>,
+    /// Whether more may come from there, for which the queue waits.
+    flushing: bool,
     members: Vec<Member>,
     /// Tasks that wait for an event.
     idle: usize,
@@ -66,6 +70,11 @@ struct State {
 }
 
 impl State {
+    /// Whether something may be taken.
+    fn is_runnable(&self) -> bool {
+        !self.early.is_empty() || (!self.flushing && self.queue.is_runnable())
+    }
+
     /// Whether its handlers are on several runtimes.
     fn is_scattered(&self) -> bool {
         if self.members.len() < 2 {
@@ -82,7 +91,7 @@ struct Member {
     entry: Arc<Entry>,
     /// How many tasks it has, or is about to have.
     started: usize,
-    tasks: Vec<AbortHandle>,
+    tasks: Vec<Task>,
     /// How many calls of it do not return.
     stuck: usize,
 }
@@ -106,6 +115,8 @@ impl Lane {
     pub(crate) fn new(options: LaneOptions, workers: Arc<Semaphore>) -> Arc<Self> {
         let state = State {
             queue: Queue::new(options.bounds, options.overload),
+            early: VecDeque::new(),
+            flushing: false,
             members: Vec::new(),
             idle: 0,
             line: VecDeque::new(),
@@ -116,8 +127,8 @@ impl Lane {
             stuck: Stuck::default(),
             aborted: false,
         };
-        let (work, freed, relieved) = (Notify::new(), Notify::new(), Notify::new());
-        Arc::new(Self { options, workers, state: Mutex::new(state), work, freed, relieved })
+        let (work, relieved) = (Notify::new(), Notify::new());
+        Arc::new(Self { options, workers, state: Mutex::new(state), work, relieved })
     }
 
     pub(crate) fn options(&self) -> &LaneOptions {
@@ -126,6 +137,21 @@ impl Lane {
 
     /// Lets a handler take events from here.
     pub(crate) fn join(self: &Arc<Self>, entry: &Arc<Entry>) {
+        self.join_with(entry, None);
+    }
+
+    /// The same for a handler of a shared lane, from where more comes until
+    /// [`has_all`](Self::has_all). It may be in the middle of a call, which comes first.
+    pub(crate) fn join_from_shared(
+        self: &Arc<Self>,
+        entry: &Arc<Entry>,
+        call: Option<(Call, Unfinished)>,
+    ) {
+        self.state.lock().flushing = true;
+        self.join_with(entry, call);
+    }
+
+    fn join_with(self: &Arc<Self>, entry: &Arc<Entry>, call: Option<(Call, Unfinished)>) {
         let mut state = self.state.lock();
         // The last consumer of a group has just left, or the runtimes of all have ended.
         state.over = None;
@@ -138,12 +164,12 @@ impl Lane {
         state.stuck.ends();
         let more = self.one_more(&mut state);
         drop(state);
-        self.start(more);
+        self.start_with(more, call);
     }
 
     /// Sees to it that somebody takes what may run; what comes back is to be started.
     fn wake(self: &Arc<Self>, state: &mut State) -> Option<Serving> {
-        if !state.queue.is_runnable() {
+        if !state.is_runnable() {
             return None;
         }
         if state.is_scattered() {
@@ -163,22 +189,6 @@ impl Lane {
         let member = may.min_by_key(|member| member.started)?;
         member.started += 1;
         Some(Serving::new(self, &member.entry))
-    }
-
-    /// Starts a task. Not under the lock: a runtime that ends drops it at once, which ends the
-    /// handler.
-    fn start(&self, serving: Option<Serving>) {
-        let Some(serving) = serving else { return };
-        let id = serving.entry.id;
-        let Some(home) = serving.entry.runtime.clone() else { return };
-        let task = home.spawn(serving.work()).abort_handle();
-        let mut state = self.state.lock();
-        if let Some(member) = state.members.iter_mut().find(|member| member.entry.id == id) {
-            member.tasks.push(task);
-        } else if state.aborted {
-            drop(state);
-            task.abort();
-        }
     }
 
     /// Ends a handler's turns after the event it is busy with. With the last one, and with the
@@ -224,8 +234,8 @@ impl Lane {
     fn take_all(&self, state: &mut State) -> Left {
         state.apart = 0;
         self.relieved.notify_waiters();
-        self.freed.notify_waiters();
-        let jobs = state.queue.drain().into_iter().map(|item| item.value).collect();
+        let early = std::mem::take(&mut state.early).into_iter().map(|(job, _)| job);
+        let jobs = early.chain(state.queue.drain().into_iter().map(|item| item.value)).collect();
         Left { jobs, line: std::mem::take(&mut state.line) }
     }
 
@@ -235,20 +245,36 @@ impl Lane {
         let mut state = self.state.lock();
         state.aborted = true;
         let own = state.members.iter().filter(|member| member.entry.id == entry.id);
-        let tasks: Vec<AbortHandle> = own.flat_map(|member| member.tasks.clone()).collect();
+        let tasks: Vec<Task> = own.flat_map(|member| member.tasks.clone()).collect();
         drop(state);
-        tasks.iter().for_each(AbortHandle::abort);
-        self.end(entry, Skip::Stopped)
+        tasks.iter().for_each(|task| task.handle.abort());
+        let posts = tasks.iter().filter_map(|task| task.post.upgrade());
+        // Who takes it has the word on what became of it.
+        let cut: Vec<Call> = posts.filter_map(|post| post.desk.take_share()).collect();
+        let mut lost: Vec<EventId> =
+            cut.iter().map(|call| call.job.delivery.event.id().clone()).collect();
+        cut.into_iter().for_each(|call| contained(|| call.job.lose()));
+        lost.extend(self.end(entry, Skip::Stopped));
+        lost
+    }
+
+    /// The events that wait and are counted elsewhere.
+    pub(crate) fn shares(&self) -> Vec<EventId> {
+        let state = self.state.lock();
+        let early = state.early.iter().filter(|(job, _)| !job.delivery.is_counted());
+        early.map(|(job, _)| job.delivery.event.id().clone()).collect()
     }
 
     pub(crate) fn waiting(&self) -> usize {
         let state = self.state.lock();
-        state.queue.len() + state.apart
+        state.early.len() + state.queue.len() + state.apart
     }
 
     /// How long the event has waited that waits longest.
     pub(crate) fn waits_since(&self) -> Option<Duration> {
-        self.state.lock().queue.oldest().map(|since| since.elapsed())
+        let state = self.state.lock();
+        let early = state.early.front().map(|(_, since)| *since);
+        early.or_else(|| state.queue.oldest()).map(|since| since.elapsed())
     }
 
     pub(crate) fn waiting_bytes(&self) -> usize {
@@ -278,27 +304,35 @@ impl Lane {
         }
     }
 
-    /// Queues an event if there is room.
-    pub(crate) fn push_now(self: &Arc<Self>, job: Job) -> Result<(), Skip> {
-        self.try_push(self.item(job)).unwrap_or(Err(Skip::QueueFull))
+    /// Queues an event, or lets it wait without anybody.
+    pub(crate) fn push_apart(self: &Arc<Self>, job: Job) -> Result<(), Skip> {
+        match self.push(job, Wait::Apart) {
+            Handed::Settled(result) => result,
+            Handed::Waits(_) => unreachable!("nobody waits"),
+        }
     }
 
-    /// Whether there is room for an event, waited for where that may be.
-    pub(crate) async fn has_room(&self, wait: Wait, event: &Event) -> bool {
-        let (bytes, until) = (event.size(), self.until());
-        loop {
-            let mut freed = pin!(self.freed.notified());
-            freed.as_mut().enable();
-            if self.state.lock().queue.has_room(bytes) {
-                return true;
-            }
-            if wait != Wait::Here {
-                return false;
-            }
-            if self.in_time(until, freed).await.is_none() {
-                return false;
-            }
+    /// Takes an event over from a shared lane, where it has waited in front of those that came
+    /// here at once.
+    pub(crate) fn push_early(self: &Arc<Self>, job: Job) -> Result<(), Skip> {
+        let mut state = self.state.lock();
+        if let Some(reason) = state.refusal() {
+            return Err(reason);
         }
+        state.early.push_back((job, Instant::now()));
+        let more = self.wake(&mut state);
+        drop(state);
+        self.start(more);
+        Ok(())
+    }
+
+    /// Nothing more comes from a shared lane.
+    pub(crate) fn has_all(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        state.flushing = false;
+        let more = self.wake(&mut state);
+        drop(state);
+        self.start(more);
     }
 
     fn item(&self, job: Job) -> Item<Job> {
@@ -347,7 +381,7 @@ impl Lane {
             }
             self.state.lock().idle += 1;
             let _idle = Idle(self);
-            if !self.state.lock().queue.is_runnable() {
+            if !self.state.lock().is_runnable() {
                 work.await;
             }
         }
@@ -359,6 +393,14 @@ impl Lane {
         if entry.has_ended() || state.over.is_some() {
             return Some(None);
         }
+        if let Some((job, since)) = state.early.pop_front() {
+            drop(state);
+            let held = Held { lane: self.clone(), arrival: None };
+            return Some(Some(Taken { job, since, held, is_stuck: false }));
+        }
+        if state.flushing {
+            return None;
+        }
         let (job, arrival) = state.queue.take(Instant::now)?;
         self.let_in(&mut state);
         // Several may have come before the task that was told of the first one ran.
@@ -366,7 +408,6 @@ impl Lane {
         let is_stuck = state.stuck.has(arrival.key());
         drop(state);
         self.start(more);
-        self.freed.notify_waiters();
         let since = arrival.since();
         let held = Held { lane: self.clone(), arrival: Some(arrival) };
         Some(Some(Taken { job, since, held, is_stuck }))
@@ -450,69 +491,5 @@ struct Idle<'a>(&'a Lane);
 impl Drop for Idle<'_> {
     fn drop(&mut self) {
         self.0.state.lock().idle -= 1;
-    }
-}
-
-/// One task of one handler.
-struct Serving {
-    lane: Arc<Lane>,
-    entry: Arc<Entry>,
-    post: Arc<Post>,
-    /// Whether another task has taken its place.
-    replaced: bool,
-}
-
-impl Serving {
-    fn new(lane: &Arc<Lane>, entry: &Arc<Entry>) -> Self {
-        let post = Post::new(lane, entry);
-        Self { lane: lane.clone(), entry: entry.clone(), post, replaced: false }
-    }
-
-    async fn work(mut self) {
-        loop {
-            // A handler's own panics are outcomes. What else panics, such as the drop of a
-            // payload, costs its event and not the lane.
-            match contain(Box::pin(self.serve())).await {
-                Ok(replaced) => {
-                    self.replaced = replaced;
-                    return;
-                }
-                Err(panic) => std::mem::forget(panic),
-            }
-        }
-    }
-
-    /// Whether another task has taken its place.
-    async fn serve(&self) -> bool {
-        while let Some(taken) = self.lane.next(&self.entry).await {
-            let Taken { job, since, held, is_stuck } = taken;
-            if is_stuck {
-                drop(held);
-                contained(|| job.give_up(STUCK));
-                // Very many may wait behind it.
-                consume_budget().await;
-                continue;
-            }
-            self.post.is_seen(&job.delivery.bus).await;
-            let (desk, workers) = (&self.post.desk, &self.lane.workers);
-            let in_time = handle(desk, &self.entry, job, Some(held), since, workers).await;
-            if !in_time && self.post.returns() {
-                return true;
-            }
-            // A queue that is never empty must not keep other tasks from running.
-            consume_budget().await;
-        }
-        false
-    }
-}
-
-impl Drop for Serving {
-    /// The handler has ended, or its runtime has.
-    fn drop(&mut self) {
-        if self.replaced {
-            return;
-        }
-        let reason = if self.entry.has_ended() { Skip::Unsubscribed } else { Skip::Stopped };
-        self.lane.end(&self.entry, reason);
     }
 }

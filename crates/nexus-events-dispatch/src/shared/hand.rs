@@ -35,6 +35,8 @@ pub(super) struct Held {
     running: Option<EventId>,
     /// The same, where other handlers need it should one of them not return.
     pub(super) event: Option<Event>,
+    /// The places of its handlers that have it elsewhere.
+    pub(super) elsewhere: Vec<usize>,
     /// Whether nothing more may be taken.
     over: bool,
 }
@@ -201,6 +203,8 @@ impl Held {
     fn run(&mut self, share: &mut Share) -> Before {
         self.number += 1;
         share.turn = self.number;
+        self.elsewhere.clear();
+        self.elsewhere.extend_from_slice(&share.moved);
         self.running = Some(share.event.id().clone());
         let route = match &share.route {
             Some(route) => self.follow(route, share.number),
@@ -228,7 +232,15 @@ mod tests {
     fn share(id: &str) -> Work {
         let event =
             Event::builder("a").id(id).timestamp(OffsetDateTime::UNIX_EPOCH).build().unwrap();
-        Work::Share(Share { event, route: None, number: 0, first: 0, turn: 0, bytes: 0 })
+        Work::Share(Share {
+            event,
+            route: None,
+            number: 0,
+            first: 0,
+            moved: Box::default(),
+            turn: 0,
+            bytes: 0,
+        })
     }
 
     fn hand(ids: &[&str]) -> Hand {

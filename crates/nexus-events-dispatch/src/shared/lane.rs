@@ -8,8 +8,11 @@ use super::done::{Done, Few, let_all_go, let_go};
 use super::hand::Hand;
 use super::seat::Seat;
 use super::server::Server;
+use super::serving::forward;
 use crate::bus::{Bus, Inner};
 use crate::delivery::Delivery;
+use crate::entry::Entry;
+use crate::lane::Lane;
 use crate::limits::{SHARED_LANE_BYTES, SHARED_LANE_EVENTS};
 use crate::route::Route;
 use crate::runtime::{Job, Skip};
@@ -60,6 +63,8 @@ pub(super) enum Work {
     Job { job: Job, bytes: usize, since: Instant },
     /// The turns of this lane's handlers in the last wave of an event that passed.
     Share(Share),
+    /// Here this handler moved to a lane of its own: its events come to that one now.
+    Moved(Arc<Entry>),
 }
 
 pub(super) struct Share {
@@ -70,6 +75,8 @@ pub(super) struct Share {
     pub(super) number: usize,
     /// The first of its handlers that is left to run.
     pub(super) first: usize,
+    /// The places of handlers that have got the event in a lane of their own already.
+    pub(super) moved: Box<[usize]>,
     /// Its number for the task that has taken it.
     pub(super) turn: u64,
     pub(super) bytes: usize,
@@ -80,20 +87,21 @@ impl Work {
         match self {
             Self::Job { bytes, .. } => *bytes,
             Self::Share(share) => share.bytes,
+            Self::Moved(_) => 0,
         }
     }
 
     pub(super) fn job(&self) -> Option<Arc<Delivery>> {
         match self {
-            Self::Share(_) => None,
             Self::Job { job, .. } => Some(job.delivery.clone()),
+            Self::Share(_) | Self::Moved(_) => None,
         }
     }
 
     pub(super) fn share(&self) -> Option<&Share> {
         match self {
             Self::Share(share) => Some(share),
-            Self::Job { .. } => None,
+            Self::Job { .. } | Self::Moved(_) => None,
         }
     }
 }
@@ -184,20 +192,28 @@ impl SharedLane {
         if state.over.is_some() {
             return Given::Over;
         }
+        let moved = match bus.0.registry.ends() == route.ends {
+            true => Box::default(),
+            false => moved(route, number),
+        };
+        let direct = (!moved.is_empty()).then(|| (event.clone(), moved.clone()));
         let address = Arc::as_ptr(route).addr();
-        let before = std::mem::replace(&mut state.route, address);
-        let route = (before != address).then(|| route.clone());
+        let last = std::mem::replace(&mut state.route, address);
+        let taken = (last != address).then(|| route.clone());
         state.shares += 1;
         self.add(
             bus,
             &mut state,
-            Work::Share(Share { event, route, number, first: 0, turn: 0, bytes }),
+            Work::Share(Share { event, route: taken, number, first: 0, moved, turn: 0, bytes }),
         );
         let wakes = std::mem::replace(&mut state.parked, false);
         if done[0].is_none() {
             *done = state.done.take_some();
         }
         drop(state);
+        if let Some((event, places)) = direct {
+            places.iter().for_each(|place| forward(bus, &event, &route[*place], Lane::push_apart));
+        }
         if wakes {
             self.work.notify_one();
         }
@@ -218,6 +234,27 @@ impl SharedLane {
         if std::mem::replace(&mut state.parked, false) {
             self.work.notify_one();
         }
+    }
+
+    /// The handler moves to this lane; `false` when it has one. From here on nothing is queued here
+    /// for it any more.
+    pub(super) fn moves(&self, bus: &Bus, entry: &Arc<Entry>, lane: &Arc<Lane>) -> bool {
+        let mut state = self.state.lock();
+        if entry.own_lane.set(lane.clone()).is_err() {
+            return false;
+        }
+        // Whoever queues a share of an older route sees that.
+        bus.0.registry.changes();
+        if state.over.is_none() {
+            self.add(bus, &mut state, Work::Moved(entry.clone()));
+            if std::mem::replace(&mut state.parked, false) {
+                self.work.notify_one();
+            }
+        } else {
+            drop(state);
+            lane.has_all();
+        }
+        true
     }
 
     fn add(&self, bus: &Bus, state: &mut State, work: Work) {
@@ -362,6 +399,13 @@ impl State {
     fn is_half_empty(&self) -> bool {
         self.queue.len() <= SHARED_LANE_EVENTS / 2 && self.bytes <= SHARED_LANE_BYTES / 2
     }
+}
+
+/// The places of the handlers of this share that have moved since its route was found.
+#[cold]
+fn moved(route: &Route, number: usize) -> Box<[usize]> {
+    let places = route.shares()[number].places.iter().copied();
+    places.filter(|place| route[*place].own_lane.get().is_some()).collect()
 }
 
 /// The lane of the handlers at these places has ended with its runtime.

@@ -1,8 +1,9 @@
 //! Lanes that many handlers share: an event is queued once per lane, and the lane runs all of its
 //! handlers, one after the other.
 //!
-//! Synchronous handlers that are queued and ask for nothing else live here. A handler that takes
-//! long is moved to a lane of its own; its events still come through here, so they stay in order.
+//! Handlers that are queued and ask for nothing else live here. One that takes long, or has to wait
+//! for something, is moved to a lane of its own. What is queued here for it by then goes there first,
+//! so its events stay in order.
 
 mod done;
 mod hand;

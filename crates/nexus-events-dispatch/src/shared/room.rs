@@ -24,9 +24,9 @@ impl SharedLane {
         }
     }
 
-    /// Queues one handler's turn. Those that can not wait may go beyond the bound, up to a bound
-    /// of their own.
-    pub(crate) async fn push(&self, job: Job, wait: Wait) -> Result<(), Skip> {
+    /// Queues one handler's turn, or gives it back where the handler has a lane of its own by now.
+    /// Those that can not wait may go beyond the bound, up to a bound of their own.
+    pub(crate) async fn push(&self, job: Job, wait: Wait) -> Result<Option<Job>, Skip> {
         let since = Instant::now();
         let until = since + QUEUE_WAIT_MAX;
         let bytes = job.delivery.event.size();
@@ -36,6 +36,9 @@ impl SharedLane {
                 if let Some(reason) = state.over {
                     return Err(reason);
                 }
+                if job.delivery.entry(job.place).own_lane.get().is_some() {
+                    return Ok(Some(job));
+                }
                 let beyond = wait == Wait::Apart
                     && state.queue.len() < SHARED_LANE_EVENTS + QUEUE_LINE_EVENTS_MAX;
                 if !self.is_blocked() || beyond {
@@ -44,7 +47,7 @@ impl SharedLane {
                     drop(state);
                     // It may stand behind a handler that waits for all other events.
                     bus.gate().left();
-                    return Ok(());
+                    return Ok(None);
                 }
             }
             if wait != Wait::Here || !self.has_room(until).await {

@@ -11,11 +11,12 @@ use super::seat::Seat;
 use super::server::Server;
 use crate::bus::Bus;
 use crate::delivery::Delivery;
+use crate::desk::Call;
 use crate::entry::Entry;
 use crate::here;
 use crate::lane::{Lane, LaneOptions};
 use crate::pass::Pass;
-use crate::runtime::{Job, Skip, contain, handle, step_back};
+use crate::runtime::{Handled, Job, Skip, Unfinished, begin, contain, handle, step_back};
 use crate::sync::{Arc, Instant, Ordering, StdInstant};
 
 /// How long, and how often, a busy task gives way before it looks for work, while little comes at
@@ -104,6 +105,11 @@ impl SharedLane {
                         return;
                     }
                 }
+                Work::Moved(entry) => {
+                    if let Some(lane) = entry.own_lane.get() {
+                        lane.has_all();
+                    }
+                }
                 Work::Share(share) => {
                     if self.run_shares(bus, server, share, seat) {
                         // Whom this has woken is not to wait for the next handler.
@@ -135,7 +141,7 @@ impl SharedLane {
 
     /// Whether it has gone to other lanes too.
     fn run_share(&self, bus: &Bus, server: &Server, share: Share, seat: &mut Seat) -> bool {
-        let Share { event, route, number, first, bytes, .. } = share;
+        let Share { event, route, number, first, moved: elsewhere, bytes, .. } = share;
         let context = seat.context(bus, &server.stripe, event, bytes, route);
         let Some(context) = context else { return false };
         let Some(on_stack) = context.stack() else { return false };
@@ -144,24 +150,28 @@ impl SharedLane {
         let counts = &server.stripe.counts;
         let timed = seat.timed();
         let run = |places: &[usize]| {
-            for place in Pass::run_share(bus, &context, counts, places, timed) {
-                self.move_out(bus, &route[place]);
-            }
+            let (slow, has_left) = Pass::run_share(bus, &context, counts, places, timed);
+            slow.into_iter().for_each(|place| self.move_out(bus, &route[place]));
+            has_left
         };
-        let mut has_left = false;
+        let mut has_left;
         if bus.0.shared.has_moved() {
             let moved = |place: &usize| route[*place].own_lane.get().is_some();
-            let (moved, here): (Vec<usize>, Vec<usize>) = places.iter().partition(|it| moved(it));
-            run(&here);
+            let (mut moved, here): (Vec<usize>, Vec<usize>) =
+                places.iter().partition(|it| moved(it));
+            moved.retain(|place| !elsewhere.contains(place));
+            has_left = run(&here);
             if server.is_replaced() {
                 // The one that took over sees to those.
                 return false;
             }
             // Last, because a task that is woken here may wait for the handlers of this one.
-            moved.iter().for_each(|place| forward(bus, &on_stack.event, &route[*place]));
-            has_left = !moved.is_empty();
+            moved
+                .iter()
+                .for_each(|at| forward(bus, &on_stack.event, &route[*at], Lane::push_early));
+            has_left |= !moved.is_empty();
         } else {
-            run(places);
+            has_left = run(places);
         }
         seat.keep(context);
         has_left
@@ -171,10 +181,19 @@ impl SharedLane {
     async fn run_job(&self, bus: &Bus, server: &Server, job: Job, since: Instant) -> bool {
         let entry = job.delivery.entry(job.place).clone();
         match entry.own_lane.get() {
+            None if entry.may_wait() => match begin(&server.desk, &entry, job, since).await {
+                Handled::InTime => true,
+                Handled::TooLate => false,
+                Handled::Waits(call) => {
+                    self.give_lane(bus, &entry, Some(*call), |_| {});
+                    step_back().await;
+                    true
+                }
+            },
             None => handle(&server.desk, &entry, job, None, since, &self.workers).await,
             Some(lane) => {
                 let (delivery, place) = (job.delivery.clone(), job.place);
-                if let Err(reason) = lane.push_now(job)
+                if let Err(reason) = lane.push_early(job)
                     && delivery.not_run(place, reason)
                 {
                     bus.hand_over(delivery);
@@ -188,24 +207,48 @@ impl SharedLane {
     /// Gives a slow handler a lane of its own.
     fn move_out(&self, bus: &Bus, entry: &Arc<Entry>) {
         if entry.is_slow() {
-            self.give_lane(bus, entry, |_| {});
+            self.give_lane(bus, entry, None, |_| {});
         }
     }
 
-    /// Gives a handler a lane of its own, of which this is said first.
-    pub(super) fn give_lane(&self, bus: &Bus, entry: &Arc<Entry>, say: impl FnOnce(&Arc<Lane>)) {
-        if entry.own_lane.get().is_none() && !entry.has_ended() {
-            let lane = Lane::new(LaneOptions::default(), self.workers.clone());
-            lane.join(entry);
-            say(&lane);
-            let _ = entry.own_lane.set(lane.clone());
-            bus.0.shared.moved.store(true, Ordering::Relaxed);
-            // It may have ended meanwhile.
-            if entry.has_ended() {
-                lane.leave(entry);
-            }
-            bus.0.stripes.forget();
+    /// The handler at this place of the share that runs has to wait: it goes on in a lane of its
+    /// own.
+    pub(crate) fn goes_on(&self, bus: &Bus, place: usize, call: Call, unfinished: Unfinished) {
+        self.server().hand.lock().elsewhere.push(place);
+        let entry = call.entry.clone();
+        self.give_lane(bus, &entry, Some((call, unfinished)), |_| {});
+    }
+
+    /// Gives a handler a lane of its own, of which this is said first; with the call that it is in,
+    /// where it is in one.
+    pub(super) fn give_lane(
+        &self,
+        bus: &Bus,
+        entry: &Arc<Entry>,
+        call: Option<(Call, Unfinished)>,
+        say: impl FnOnce(&Arc<Lane>),
+    ) {
+        let goes_on = call.is_some();
+        if !goes_on && (entry.own_lane.get().is_some() || entry.has_ended()) {
+            return;
         }
+        let lane = Lane::new(LaneOptions::default(), self.workers.clone());
+        lane.join_from_shared(entry, call);
+        say(&lane);
+        bus.0.shared.moved.store(true, Ordering::Relaxed);
+        let is_its_own = self.moves(bus, entry, &lane);
+        // It may have ended meanwhile.
+        if !is_its_own || entry.has_ended() {
+            lane.leave(entry);
+        }
+        if entry.was_cut_off() {
+            lane.abort(entry);
+        }
+        if goes_on {
+            // Takes the place next to this task, where no other worker may take a task from.
+            self.runtime.spawn(async {});
+        }
+        bus.0.stripes.forget();
     }
 }
 
@@ -220,13 +263,18 @@ async fn pause() {
     }
 }
 
-/// Leaves a share's event to a handler that has moved to a lane of its own.
-pub(super) fn forward(bus: &Bus, event: &Event, entry: &Arc<Entry>) {
+/// Leaves a share's event to a handler that has moved to a lane of its own, put there like this.
+pub(super) fn forward(
+    bus: &Bus,
+    event: &Event,
+    entry: &Arc<Entry>,
+    push: impl FnOnce(&Arc<Lane>, Job) -> Result<(), Skip>,
+) {
     let Some(lane) = entry.own_lane.get() else { return };
     // It is counted when it runs.
     entry.counters.passed_over();
     let delivery = Delivery::of_share(bus, event.clone(), entry.clone());
-    if let Err(reason) = lane.push_now(Job { delivery: delivery.clone(), place: 0 })
+    if let Err(reason) = push(lane, Job { delivery: delivery.clone(), place: 0 })
         && delivery.not_run(0, reason)
     {
         bus.hand_over(delivery);

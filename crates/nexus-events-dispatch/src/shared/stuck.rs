@@ -12,6 +12,7 @@ use super::serving::forward;
 use crate::bus::Bus;
 use crate::desk::Call;
 use crate::entry::Entry;
+use crate::lane::Lane;
 use crate::sync::{Arc, Weak};
 use crate::watch::{Sight, Watched};
 
@@ -112,7 +113,7 @@ impl SharedLane {
     /// Goes on with another task.
     fn go_on(self: &Arc<Self>, bus: &Bus, mut held: Held, entry: &Arc<Entry>) {
         // What waits there is nothing yet.
-        self.give_lane(bus, entry, |lane| drop(lane.is_stuck(entry, None)));
+        self.give_lane(bus, entry, None, |lane| drop(lane.is_stuck(entry, None)));
         if held.batch.is_empty() {
             self.state.lock().shares -= std::mem::take(&mut held.shares);
         }
@@ -135,14 +136,18 @@ impl Held {
         let hung = places.iter().position(|it| *it == place);
         let (before, rest) = places.split_at(hung.unwrap_or(places.len()));
         let first = before.len() + 1;
-        let moved = before.iter().filter(|place| route[**place].own_lane.get().is_some());
-        moved.for_each(|place| forward(bus, &event, &route[*place]));
+        let has_moved = |place: usize| route[place].own_lane.get().is_some();
+        let moved = before.iter().filter(|place| has_moved(**place));
+        // Those that moved with this very event have it.
+        let moved = moved.filter(|place| !self.elsewhere.contains(place));
+        moved.for_each(|place| forward(bus, &event, &route[*place], Lane::push_early));
         if rest.len() < 2 {
             let_go(event);
             return false;
         }
         let (number, bytes) = (self.share, event.size());
-        let share = Share { event, route: None, number, first, turn: 0, bytes };
+        let moved = self.elsewhere.as_slice().into();
+        let share = Share { event, route: None, number, first, moved, turn: 0, bytes };
         self.batch.push_front(Work::Share(share));
         true
     }

@@ -35,6 +35,7 @@ mod stress;
 mod stuck;
 mod trace;
 mod unsubscribe;
+mod waiting;
 mod waves;
 
 use std::sync::Arc;

@@ -382,7 +382,7 @@ async fn patterns_d27_a_slow_handler_does_not_delay_another() {
     for number in 0..100 {
         bus.publish(event(&format!("n.{number}"))).await.unwrap();
     }
-    while bus.stats().handler("quick").unwrap().execution_count < 100 {
+    while log.0.lock().len() < 100 {
         tokio::task::yield_now().await;
     }
     assert_eq!((before.elapsed(), log.take().len()), (Duration::ZERO, 100));

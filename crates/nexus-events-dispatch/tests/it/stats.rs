@@ -40,7 +40,7 @@ fn one_inline_run_in_so_many_is_timed() {
 async fn runs_on_tasks_are_all_timed_and_so_is_how_long_they_waited() {
     let bus = Bus::new();
     let take = |_: Event| tokio::time::sleep(Duration::from_millis(10));
-    bus.on("a", take.named("task")).unwrap();
+    bus.on("a", take.named("task").with(|options| options.queue(8))).unwrap();
     for _ in 0..3 {
         bus.publish(event("a")).await.unwrap();
     }

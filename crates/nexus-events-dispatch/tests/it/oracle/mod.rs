@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context as Task, Waker};
 
 use nexus_events_dispatch::{Bus, BusStats, Context, HandlerExt, Mode, Subscription};
@@ -37,10 +38,26 @@ impl Real {
         let name = format!("h{}", subscriptions.len());
         let number = subscriptions.len();
         let (real, does, own) = (self.clone(), spec.does, name.clone());
-        let handler =
-            move |event: &Event, context: &Context| real.run(&does, number, &own, event, context);
         let mode = if spec.inline { Mode::Inline } else { Mode::Queued };
-        let mut handler = handler.named(name).priority(spec.priority).mode(mode);
+        let run =
+            move |event: &Event, context: &Context| real.run(&does, number, &own, event, context);
+        let handler = match spec.later {
+            Some(waits) if !spec.inline => {
+                let (turns, run) = (AtomicUsize::new(0), Arc::new(run));
+                let later = move |event: Event, context: Context| {
+                    let (run, turn) = (run.clone(), turns.fetch_add(1, Ordering::Relaxed));
+                    async move {
+                        if waits.in_turn(turn) {
+                            tokio::task::yield_now().await;
+                        }
+                        run(&event, &context)
+                    }
+                };
+                later.named(name)
+            }
+            _ => run.named(name),
+        };
+        let mut handler = handler.priority(spec.priority).mode(mode);
         if let Some(filter) = spec.filter {
             handler = handler.filter(filter);
         }

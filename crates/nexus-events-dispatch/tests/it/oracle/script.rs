@@ -22,11 +22,26 @@ pub(super) enum Does {
     End(usize),
 }
 
+/// In which of its turns an asynchronous handler has to wait: every so manieth from this one on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Waits {
+    from: usize,
+    every: usize,
+}
+
+impl Waits {
+    pub(super) fn in_turn(self, turn: usize) -> bool {
+        turn >= self.from && (turn - self.from).is_multiple_of(self.every)
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct Spec {
     pub(super) pattern: Pattern,
     pub(super) priority: i32,
     pub(super) inline: bool,
+    /// On a task: whether it is asynchronous, and in which of its turns it has to wait.
+    pub(super) later: Option<Waits>,
     pub(super) filter: Option<Filter>,
     pub(super) does: Does,
 }
@@ -114,13 +129,16 @@ fn filter() -> impl Strategy<Value = Option<Filter>> {
 
 fn spec_of(inline: bool, does: impl Strategy<Value = Does>) -> impl Strategy<Value = Spec> {
     let mode = if inline { Just(true).boxed() } else { any::<bool>().boxed() };
-    (pattern(), 0..3, mode, filter(), does).prop_map(|(pattern, priority, inline, filter, does)| {
+    let waits = (0..6_usize, 1..4_usize).prop_map(|(from, every)| Waits { from, every });
+    let later = if inline { Just(None).boxed() } else { prop::option::of(waits).boxed() };
+    let all = (pattern(), 0..3, mode, later, filter(), does);
+    all.prop_map(|(pattern, priority, inline, later, filter, does)| {
         let does = match does {
             // The order of tasks in a wave is open, and with it what this would change.
             Does::Subscribe(..) | Does::End(_) if !inline => Does::Nothing,
             does => does,
         };
-        Spec { pattern, priority, inline, filter, does }
+        Spec { pattern, priority, inline, later, filter, does }
     })
 }
 
