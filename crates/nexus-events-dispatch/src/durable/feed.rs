@@ -321,7 +321,7 @@ impl Feed {
         let delivery = Delivery::of_log(&bus, stored.event, self.target.clone(), from_log);
         let job = Job { delivery: delivery.clone(), place: 0 };
         let pushed = match self.target.lane.get() {
-            Some(lane) => lane.push_now(job),
+            Some(lane) => lane.push_apart(job),
             None => Ok(()),
         };
         if let Err(reason) = pushed
