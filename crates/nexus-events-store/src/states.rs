@@ -56,7 +56,10 @@ pub(crate) fn scan(database: &Database, scan: &Scan) -> Outcome<Vec<StateEntry>>
     for row in table.range((&*scan.space, &from[..])..)? {
         let (place, value) = row?;
         let (space, key) = place.value();
-        if *space != *scan.space || !key.starts_with(&scan.prefix) || entries.len() == scan.limit {
+        if *space != *scan.space
+            || !key.starts_with(&scan.prefix)
+            || entries.len() == scan.limit.max(1)
+        {
             break;
         }
         if after.is_some_and(|after| key == &after[..]) {

@@ -4,6 +4,7 @@
 
 mod append;
 mod backup;
+mod conformance;
 mod d07;
 mod d08;
 mod damage;
