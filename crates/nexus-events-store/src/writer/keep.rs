@@ -48,7 +48,9 @@ impl Writer {
         self.remove_before(database, &goal)?;
         let mut trimmed = Trimmed::nothing(Offset::new(goal.first));
         trimmed.events = goal.first - before;
-        trimmed.held = held.map(|(consumer, _)| (wanted.first - goal.first, consumer.clone()));
+        trimmed.held = held
+            .filter(|_| wanted.first > goal.first)
+            .map(|(consumer, _)| (wanted.first - goal.first, consumer.clone()));
         let lost = |(consumer, acked): &(String, Offset)| {
             let from = acked.next().number().max(before);
             let lost = goal.first.saturating_sub(from);
