@@ -1,6 +1,6 @@
 //! Opening a store, and making one where there is none.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -274,6 +274,8 @@ impl Replay {
         };
         let mut log = Log::new(frames, read.meta.head.next);
         read.replay(&mut log, sealed_until)?;
+        let known: HashSet<u64> = written.iter().map(|named| named.version).collect();
+        read.named.retain(|named| !known.contains(&named.version));
         // Rows of the table are older than some frames and younger than others.
         written.extend(read.named.iter().cloned());
         written.sort_by_key(|named| named.version);
