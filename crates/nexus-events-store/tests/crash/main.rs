@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 #![allow(clippy::print_stdout, reason = "what was tried is counted, and `cargo xtask prove` reads it")]
 
+mod d01;
 mod d02;
+mod d03;
 mod d05;
 mod d06;
+mod d07;
 mod history;
 mod life;
 mod medium;

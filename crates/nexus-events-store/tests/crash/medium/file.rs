@@ -46,7 +46,7 @@ impl File {
 
     /// Fills with noise what was written since the last sync, but for the first block, as a disk
     /// may that loses its power while it writes.
-    pub(crate) fn scramble_unsynced(&mut self, random: &mut Random) {
+    pub(super) fn scramble_unsynced(&mut self, random: &mut Random) {
         let len = self.seen.len();
         let blocks: Vec<usize> = self.unsynced.keys().copied().filter(|index| *index > 0).collect();
         for index in blocks.into_iter().filter(|index| (index + 1) * BLOCK <= len) {

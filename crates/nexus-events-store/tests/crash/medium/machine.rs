@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::damage::Damage;
 use super::file::File;
 use super::image::BLOCK;
 use crate::random::Random;
@@ -65,11 +66,15 @@ impl Machine {
         self.files[self.names[path]].scramble_unsynced(random);
     }
 
-    /// Changes what a file holds, as if it had always been so.
-    pub(crate) fn damage(&mut self, path: &Path, damage: impl FnOnce(&mut File)) {
+    /// Damages a file that nobody has open.
+    pub(crate) fn damage(&mut self, path: &Path, damage: Damage) {
         let file = &mut self.files[self.names[path]];
-        damage(file);
+        damage.apply(&mut file.seen);
         file.sync();
+    }
+
+    pub(crate) fn len(&self, path: &Path) -> usize {
+        self.files[self.names[path]].seen.len()
     }
 
     pub(crate) fn bytes_taken(&self) -> usize {

@@ -5,6 +5,7 @@
 //! disks as to let each call in turn be the last one, for the price of one run; `power.rs` compares
 //! the two.
 
+mod damage;
 mod faults;
 mod file;
 mod image;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use nexus_events_store::{Disk, Medium, Opening};
 use parking_lot::{Condvar, Mutex};
 
+pub(crate) use self::damage::Damage;
 pub(crate) use self::faults::{Fault, Sabotage, Site};
 pub(crate) use self::machine::{Call, Loss, Machine};
 pub(crate) use self::power::End;
