@@ -75,12 +75,7 @@ impl Life {
         let medium = SimMedium::new(machine, random.next());
         medium.set(|state| state.sabotage = sabotage);
         let store = open(&medium, model.clock()).map_err(|error| format!("open: {error}"))?;
-        let mut life = Self {
-            opened: medium.calls(),
-            trace: medium.trace(),
-            before,
-            deeds: Vec::new(),
-        };
+        let mut life = Self::of(&medium, before);
         for _ in 0..1 + random.below(8) {
             let step = Step::random(random, model);
             life.step(&medium, &store, step, model)?;
@@ -101,7 +96,12 @@ impl Life {
         Ok(life)
     }
 
-    fn step(
+    pub(crate) fn of(medium: &SimMedium, before: Allowed) -> Self {
+        Self { opened: medium.calls(), trace: medium.trace(), before, deeds: Vec::new() }
+    }
+
+    /// Does it with the store and the model, and compares what they say.
+    pub(crate) fn step(
         &mut self,
         medium: &SimMedium,
         store: &Store,

@@ -14,6 +14,7 @@ mod life;
 mod medium;
 mod model;
 mod random;
+mod reference;
 mod script;
 mod tally;
 mod view;

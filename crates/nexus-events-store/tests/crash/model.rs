@@ -33,6 +33,10 @@ impl Model {
         Self { clock, memory, done: Vec::new(), views }
     }
 
+    pub(crate) fn memory(&self) -> &MemoryStore {
+        &self.memory
+    }
+
     pub(crate) fn clock(&self) -> &ManualClock {
         &self.clock
     }
