@@ -6,7 +6,10 @@ use std::time::Duration;
 use nexus_events_dispatch::store::{Appended, Offset};
 use nexus_events_model::Text;
 
+use redb::{ReadableTable, Table};
+
 use crate::bytes::{Bytes, Wrong, put_bytes, put_number, put_signed, sealed, unsealed};
+use crate::error::Outcome;
 use crate::frame::{Named, time_of};
 
 /// What is remembered.
@@ -64,6 +67,21 @@ pub(crate) fn duplicate(named: &Named) -> Appended {
     let mut appended = Appended::new(first, last, named.version, recorded);
     appended.duplicate = true;
     appended
+}
+
+/// Writes these down as what was known after a commit, beside what is written down of it already.
+pub(crate) fn put(
+    table: &mut Table<'_, u64, &'static [u8]>,
+    commit: u64,
+    named: &[Named],
+) -> Outcome<()> {
+    // Odd, because what has no frame has even ones.
+    let row = 2 * commit + 1;
+    let there = table.get(row)?.map(|there| read(there.value()).unwrap_or_default());
+    let mut all = there.unwrap_or_default();
+    all.extend_from_slice(named);
+    table.insert(row, &to_bytes(&all)[..])?;
+    Ok(())
 }
 
 pub(crate) fn to_bytes(all: &[Named]) -> Vec<u8> {

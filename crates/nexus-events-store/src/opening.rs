@@ -1,6 +1,6 @@
 //! Opening a store, and making one where there is none.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -151,6 +151,8 @@ pub(crate) fn open(
     let disk = locked(&*medium, path, Opening::Existing)?;
     if exists {
         clear(&*medium, &temporary(path))?;
+        // Whoever made it may have been killed before its name was on the disk.
+        medium.sync_folder(folder(path)).map_err(|error| Fault::from(error).at(path))?;
     }
     let opened = contained(|| {
         is_ours(&*disk)?;
@@ -245,11 +247,11 @@ impl Replay {
             head.commit = head.commit.max(newest.commit);
             head.frame = head.frame.max(newest.number);
         }
-        let mut happened = Happened::new(options.dedup_window, options.dedup_keys);
+        let mut written = Vec::new();
         for row in txn.open_table(HAPPENED)?.iter()? {
             let all = happened::read(row?.1.value())
                 .map_err(|why| Fault::damage(format!("its idempotency keys: {why}")))?;
-            all.into_iter().for_each(|named| happened.add(named));
+            written.extend(all);
         }
         let blocks = txn.open_table(BLOCKS)?;
         let sealed_until = match blocks.last()? {
@@ -263,7 +265,7 @@ impl Replay {
         };
         let mut read = Self {
             meta,
-            happened,
+            happened: Happened::new(options.dedup_window, options.dedup_keys),
             named: Vec::new(),
             keys: HashMap::new(),
             keyed_events: 0,
@@ -272,6 +274,12 @@ impl Replay {
         };
         let mut log = Log::new(frames, read.meta.head.next);
         read.replay(&mut log, sealed_until)?;
+        let known: HashSet<u64> = written.iter().map(|named| named.version).collect();
+        read.named.retain(|named| !known.contains(&named.version));
+        // Rows of the table are older than some frames and younger than others.
+        written.extend(read.named.iter().cloned());
+        written.sort_by_key(|named| named.version);
+        written.into_iter().for_each(|named| read.happened.add(named));
         read.happened.forget(micros_of(options.clock.now()));
         Ok(read)
     }
@@ -318,7 +326,6 @@ impl Replay {
             if heading.last() >= sealed_until {
                 for named in frame.named() {
                     self.named.push(named.clone());
-                    self.happened.add(named.clone());
                 }
             }
             at = heading.last() + 1;

@@ -140,16 +140,20 @@ impl Store {
         let path = path.as_ref();
         let disk = opening::locked(&*medium, path, Opening::Existing)?;
         contained(|| opening::is_ours(&*disk)).map_err(|fault| fault.at(path))?;
-        let last = contained(|| read_only(disk.clone(), false, true));
-        let opened = last.or_else(|_| contained(|| read_only(disk.clone(), true, true)));
-        let (_database, txn, meta) = opened.map_err(|fault| fault.at(path))?;
-        let read = || scan(&txn, &meta);
-        let (found, meta) = contained(read).map_err(|fault| fault.at(path))?;
-        let (events, states) = (found.events, found.states);
-        if found.is_sound() {
-            return Ok(Repaired { events, states, lost: Vec::new(), damaged: None });
+        let at = |fault: Fault| fault.at(path);
+        let mut saved = Saved::of(&disk).map_err(at)?;
+        if saved.found.is_sound() {
+            let (events, states) = (saved.found.events, saved.found.states);
+            drop(saved);
+            // What is not read may be damaged all the same, such as which pages are free.
+            if contained(|| can_be_written(&disk)).is_ok() {
+                return Ok(Repaired { events, states, lost: Vec::new(), damaged: None });
+            }
+            saved = Saved::of(&disk).map_err(at)?;
         }
-        if !accept_loss {
+        let Saved { txn, meta, found, .. } = saved;
+        let (events, states) = (found.events, found.states);
+        if !accept_loss && !found.is_sound() {
             let lost: Vec<String> = found.damage.iter().take(8).map(ToString::to_string).collect();
             let message = format!(
                 "a repair of `{}` would lose {} ({}); accept the loss to save the other {events} events, or restore a backup",
@@ -193,6 +197,32 @@ fn backup(shared: &Shared, to: &Path, progress: &Progress) -> Result<Integrity> 
         })?;
         Ok(copied)
     })
+}
+
+/// What can be read of a file.
+struct Saved {
+    txn: ReadTransaction,
+    meta: Meta,
+    found: Integrity,
+    /// Open as long as it is read from.
+    _database: ReadOnlyDatabase,
+}
+
+impl Saved {
+    fn of(disk: &Arc<dyn Disk>) -> Outcome<Self> {
+        let last = contained(|| read_only(disk.clone(), false, true));
+        let opened = last.or_else(|_| contained(|| read_only(disk.clone(), true, true)));
+        let (_database, txn, meta) = opened?;
+        let (found, meta) = contained(|| scan(&txn, &meta))?;
+        Ok(Self { txn, meta, found, _database })
+    }
+}
+
+fn can_be_written(disk: &Arc<dyn Disk>) -> Outcome<()> {
+    let mut database =
+        opening::database(disk.clone(), Arc::default(), crate::limits::CACHE_BYTES_DEFAULT)?;
+    database.check_integrity()?;
+    Ok(())
 }
 
 /// What is in a file, and what its copy says of itself without what is damaged.

@@ -6,10 +6,11 @@ use redb::{Database, ReadableDatabase, ReadableTable};
 
 use super::Writer;
 use crate::error::{Fault, Outcome, contained};
-use crate::frame::micros_of;
+use crate::frame::{Named, micros_of};
+use crate::happened;
 use crate::limits::TRIM_FRAMES_MAX;
 use crate::log::{At, Log, headings};
-use crate::schema::{self, BLOCKS, FRAMES, Head, STATE};
+use crate::schema::{self, BLOCKS, FRAMES, HAPPENED, Head, STATE};
 
 /// Where a trim goes.
 struct Goal {
@@ -48,7 +49,9 @@ impl Writer {
         self.remove_before(database, &goal)?;
         let mut trimmed = Trimmed::nothing(Offset::new(goal.first));
         trimmed.events = goal.first - before;
-        trimmed.held = held.map(|(consumer, _)| (wanted.first - goal.first, consumer.clone()));
+        trimmed.held = held
+            .filter(|_| wanted.first > goal.first)
+            .map(|(consumer, _)| (wanted.first - goal.first, consumer.clone()));
         let lost = |(consumer, acked): &(String, Offset)| {
             let from = acked.next().number().max(before);
             let lost = goal.first.saturating_sub(from);
@@ -119,6 +122,12 @@ impl Writer {
                 self.write_keys(&txn)?;
                 head.keys_at = head.next;
             }
+            // What a frame says of idempotency keys goes with it.
+            let gone = |named: &&Named| named.last < goal.first;
+            let named: Vec<_> = self.named.iter().filter(gone).cloned().collect();
+            if !named.is_empty() {
+                happened::put(&mut txn.open_table(HAPPENED)?, head.commit, &named)?;
+            }
             let is_done = remove_frames(&mut txn.open_table(FRAMES)?, goal.first)?;
             remove_blocks(&mut txn.open_table(BLOCKS)?, goal.first)?;
             (head.first, head.bytes_gone) = (goal.first, goal.bytes_gone);
@@ -127,6 +136,7 @@ impl Writer {
             // What is freed is in pieces, not all of which fit again.
             self.spare += (head.bytes_gone - self.head.bytes_gone) / 4 * 3;
             self.head = head;
+            self.named.retain(|named| !gone(&named));
             if keys {
                 self.keys.clear();
                 self.keyed_events = 0;

@@ -60,8 +60,7 @@ impl Writer {
         let mut table = txn.open_table(HAPPENED)?;
         self.forget_rows(&mut table, now)?;
         if !self.named.is_empty() {
-            // Odd, because what has no frame has even ones.
-            table.insert(2 * self.head.commit + 1, &happened::to_bytes(&self.named)[..])?;
+            happened::put(&mut table, self.head.commit, &self.named)?;
         }
         Ok(())
     }
