@@ -273,6 +273,8 @@ impl Bus {
             events: self.event_stats(),
             publish: self.publish_latency(),
             handlers: self.handler_stats(),
+            consumers: self.consumers(),
+            store: self.store().map(|store| store.stats()),
             history_size: self.0.history.len(),
             history_max: self.0.history_max,
             history_bytes_max: self.0.history_bytes_max,

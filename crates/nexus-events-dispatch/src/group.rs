@@ -6,6 +6,7 @@
 use nexus_events_model::{Event, Pattern, Text};
 
 use crate::context::Context;
+use crate::durable;
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handler::{Called, Handler, Mode};
@@ -57,7 +58,11 @@ impl Entry {
     ) -> Result<()> {
         let refuse = |message| Err(Error::new(ErrorKind::InvalidOption, message));
         let Some(lane) = self.lane.get() else { return Ok(()) };
-        let (has, wants) = (lane.options(), options.lane());
+        let wants = match self.front.get() {
+            Some(_) => durable::lane(options),
+            None => options.lane(),
+        };
+        let has = lane.options();
         let differs = [
             (self.pattern != *pattern, "pattern"),
             (self.filters != options.filters, "filters"),

@@ -207,6 +207,9 @@ pub const MEMORY_STORE_EVENTS_DEFAULT: u64 = 100_000;
 /// many bytes of state.
 pub const MEMORY_STORE_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
 
+/// Events of a batch that stand in the line of a store at the same time.
+pub const BATCH_STORED_EVENTS: usize = 1_024;
+
 /// Events of one durable handler that are taken from the log and not handled yet, unless its
 /// concurrency asks for more.
 pub const CONSUMER_WINDOW_EVENTS: usize = 256;

@@ -153,6 +153,9 @@ impl Bus {
     /// whole batch before anything is published. One that is refused later stops it too; those
     /// before it are in then.
     ///
+    /// On a bus with a [store](crate::BusBuilder::store) up to 1,024 of them at a time are stored
+    /// together, in order; then those that come after a refused one may be in, too.
+    ///
     /// # Cancel safety
     /// When the future is dropped, the events before the one in hand are in, that one is as with
     /// [`publish`](Self::publish), and those behind it are not published.
@@ -180,6 +183,9 @@ impl Bus {
             .enumerate()
             .map(|(index, event)| self.stamp(event).map_err(|error| error.at_index(index)));
         let events = stamped.collect::<Result<Vec<Event>>>()?;
+        if self.durables().is_some() && Context::current(self).is_none() {
+            return self.publish_stored(events).await;
+        }
         let mut receipts = Vec::with_capacity(events.len());
         for (index, event) in events.into_iter().enumerate() {
             receipts.push(self.publish(event).await.map_err(|error| error.at_index(index))?);

@@ -404,7 +404,8 @@ impl Subscription {
     /// Ends it. When this returns the handler runs no more; called from inside the handler it
     /// returns at once and the running call is the last. So it does from inside a handler that
     /// this one waits for, itself or through others, of whatever bus. Events that wait for it are
-    /// skipped.
+    /// skipped; those of a [durable](SubscriptionOptions::durable) handler stay in the log, and come
+    /// when a handler of the same name is registered.
     /// `false` when it had ended before.
     pub async fn unsubscribe(&self) -> bool {
         let Some(bus) = self.bus.upgrade().map(Bus) else {
@@ -435,6 +436,7 @@ impl Subscription {
         bus.passed(passes, &self.entry).await;
         self.entry.idle(0).await;
         drop(waits);
+        bus.left_log(&self.entry).await;
         removed
     }
 }

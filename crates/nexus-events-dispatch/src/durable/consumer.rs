@@ -1,6 +1,7 @@
 //! A durable handler's place in the log, and what becomes of the events it takes from there.
 
 use nexus_events_model::{Event, HandlerOutcome, OutcomeStatus, Text};
+use serde::Serialize;
 
 use super::window::Window;
 use super::{Durable, Durables};
@@ -44,7 +45,7 @@ pub(super) struct Counts {
 }
 
 /// Where a durable handler is, from [`Bus::consumers`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ConsumerStats {
     /// Its name.

@@ -221,6 +221,10 @@ impl Feed {
 
     async fn read_page(&mut self, last: Offset) -> Going {
         let store = self.durables.store().clone();
+        if self.read.next() < store.bounds().first {
+            self.skip_trimmed();
+            return Ok(());
+        }
         let read = Read::after(self.read).until(last).select(self.consumer.select());
         let page = match store.read(read).await {
             Err(error) if error.kind() == ErrorKind::Trimmed => {

@@ -7,6 +7,7 @@
 //! backlog is in the store and not in memory, there is one way whether a handler is behind or not,
 //! and what a higher wave cancels is not handled.
 
+mod batch;
 mod commit;
 mod consumer;
 mod counted;

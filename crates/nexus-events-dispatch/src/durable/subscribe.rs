@@ -45,6 +45,19 @@ impl Bus {
         }
     }
 
+    /// Waits until the cursor of a handler that has ended is written.
+    pub(crate) async fn left_log(&self, entry: &Arc<Entry>) {
+        let front = entry.group.get().unwrap_or(entry).front.get();
+        let (Some(durables), Some(front)) = (self.durables(), front) else { return };
+        let is_its = |consumer: &&Arc<Consumer>| {
+            front.has_ended() && consumer.front().is_some_and(|other| Arc::ptr_eq(other, front))
+        };
+        let consumer = durables.consumers.lock().iter().find(is_its).cloned();
+        if let Some(consumer) = consumer {
+            consumer.closed().await;
+        }
+    }
+
     /// Lets a consumer begin that is registered now.
     pub(crate) fn start(&self, consumer: Arc<Consumer>, entry: &Arc<Entry>) {
         let target = entry.group.get().unwrap_or(entry).clone();

@@ -11,8 +11,10 @@ use serde_json::{Value, json};
 use super::handler::HandlerStats;
 use super::histogram::{Latency, micros};
 use crate::bus::Bus;
+use crate::durable::ConsumerStats;
 use crate::entry::Entry;
 use crate::limits::FOLLOW_UPS_MAX;
+use crate::store::StoreStats;
 use crate::sync::{Arc, Ordering};
 
 impl Bus {
@@ -133,7 +135,7 @@ impl EventStats {
 /// Everything a bus counts, at one moment.
 ///
 /// Its JSON has `event_stats`, `publish_us`, `handlers` by name, `subscribers` (names by pattern),
-/// `history_size` and `limits`.
+/// `history_size` and `limits`; with a store also `store` and `consumers` by name.
 ///
 /// ```
 /// use nexus_events_dispatch::Bus;
@@ -151,6 +153,10 @@ pub struct BusStats {
     pub publish: Latency,
     /// Its handlers in the order of registration.
     pub handlers: Vec<HandlerStats>,
+    /// Its durable handlers, those of a group as one.
+    pub consumers: Vec<ConsumerStats>,
+    /// Its store, if it has one.
+    pub store: Option<StoreStats>,
     /// Events in the history.
     pub history_size: usize,
     /// The most events the history keeps.
@@ -188,7 +194,7 @@ impl BusStats {
 impl Serialize for BusStats {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let events = &self.events;
-        let mut fields = serializer.serialize_map(Some(7))?;
+        let mut fields = serializer.serialize_map(None)?;
         fields.serialize_entry(
             "event_stats",
             &json!({
@@ -216,6 +222,12 @@ impl Serialize for BusStats {
             .map(|handler| (handler.handler_id.clone(), json!(handler)))
             .collect();
         fields.serialize_entry("handlers", &handlers)?;
+        if let Some(store) = &self.store {
+            fields.serialize_entry("store", store)?;
+            let consumers: serde_json::Map<String, Value> =
+                self.consumers.iter().map(|it| (it.name.to_string(), json!(it))).collect();
+            fields.serialize_entry("consumers", &consumers)?;
+        }
         fields.serialize_entry("subscribers", &self.subscribers())?;
         fields.serialize_entry("history_size", &self.history_size)?;
         fields.serialize_entry("stuck_threads", &self.stuck_threads)?;

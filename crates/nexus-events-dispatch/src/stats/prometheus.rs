@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::bus::BusStats;
 use super::handler::HandlerStats;
 use super::histogram::Latency;
+use crate::durable::ConsumerStats;
 use crate::limits::METRIC_HANDLERS_MAX;
 
 /// Where the handlers beyond the bound are summed up.
@@ -45,6 +46,8 @@ impl BusStats {
         write_handler_counters(&rows, &mut text);
         write_queues(&rows, &mut text);
         write_latencies(&rows, &mut text);
+        self.write_store(&mut text);
+        self.write_consumers(&mut text);
         text.0
     }
 
@@ -80,6 +83,53 @@ impl BusStats {
         text.counter("refused_total", help, events.refused);
         let help = "Handlers that ended while an event waited for them.";
         text.counter("unsubscribed_total", help, events.unsubscribed);
+    }
+
+    fn write_store(&self, text: &mut Text) {
+        let Some(store) = &self.store else { return };
+        let counters = [
+            ("appends", "Appends that were committed.", store.appends),
+            ("duplicates", "Appends that had happened before.", store.duplicates),
+            ("appends_refused", "Appends that were refused.", store.refused),
+            ("commits", "Commits, each with one append or more.", store.commits),
+            ("syncs", "How often the disk was waited for.", store.syncs),
+        ];
+        for (name, help, count) in counters {
+            text.counter(&format!("store_{name}_total"), help, count);
+        }
+        let gauges = [
+            ("events", "Events that are kept.", store.events),
+            ("bytes", "About how many bytes they hold.", store.bytes),
+            ("disk_bytes", "The size of the store on the disk.", store.disk_bytes),
+            ("appends_waiting", "Appends that wait for their commit.", store.waiting),
+            ("poisoned", "Whether it has failed: 1 if so.", store.poisoned.into()),
+        ];
+        for (name, help, value) in gauges {
+            let name = format!("store_{name}");
+            text.family(&name, "gauge", help);
+            text.sample(&name, &[], value);
+        }
+    }
+
+    fn write_consumers(&self, text: &mut Text) {
+        type Count = fn(&ConsumerStats) -> u64;
+        let families: [(&str, &str, &str, Count); 6] = [
+            ("lag", "gauge", "Offsets of the log that it has not passed.", |it| it.lag),
+            ("pending", "gauge", "Events taken from the log and not handled.", |it| {
+                it.pending as u64
+            }),
+            ("handled_total", "counter", "Events it has handled.", |it| it.handled),
+            ("parked_total", "counter", "Events it gave up.", |it| it.parked),
+            ("trimmed_total", "counter", "Events removed before it came to them.", |it| it.trimmed),
+            ("redelivered_total", "counter", "Events it was given again.", |it| it.redelivered),
+        ];
+        for (name, kind, help, of) in families.into_iter().filter(|_| !self.consumers.is_empty()) {
+            let name = format!("consumer_{name}");
+            text.family(&name, kind, help);
+            for consumer in self.consumers.iter().take(METRIC_HANDLERS_MAX) {
+                text.sample(&name, &[("consumer", &consumer.name)], of(consumer));
+            }
+        }
     }
 
     fn write_gauges(&self, text: &mut Text) {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::append::Ack;
 use super::offset::Offset;
 use crate::sync::Arc;
@@ -187,7 +189,7 @@ impl Integrity {
 }
 
 /// Numbers of a store. What a store does not count is 0.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct StoreStats {
     /// Events that are kept.

@@ -4,6 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::hash::BuildHasher;
 
+use serde::Serialize;
 use uuid::Uuid;
 
 /// A position in the log: its events have 1, 2, 3 and so on.
@@ -13,7 +14,8 @@ use uuid::Uuid;
 /// assert!(Offset::START < Offset::new(1));
 /// assert_eq!(Offset::new(1).next().to_string(), "2");
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[serde(transparent)]
 pub struct Offset(u64);
 
 impl Offset {

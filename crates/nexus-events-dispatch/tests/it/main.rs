@@ -7,6 +7,7 @@ mod beside;
 mod circles;
 mod corners;
 mod delivery;
+mod durable;
 mod extract;
 mod filter_index;
 mod follow_ups;
