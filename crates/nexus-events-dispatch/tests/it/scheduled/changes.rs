@@ -202,7 +202,8 @@ async fn no_more_are_scheduled_than_may_be() {
 async fn a_late_one_is_skipped_where_that_is_wanted() {
     let (_, program) = Program::new().await;
     let within = |grace| Misfire::Skip { grace };
-    for (id, misfire) in [("a", within(HOUR)), ("b", within(3 * HOUR)), ("c", Misfire::FireOnce)] {
+    for (id, misfire) in [("a", within(HOUR)), ("b", within(3 * HOUR)), ("c", Misfire::PublishOnce)]
+    {
         let schedule = Schedule::at(NOON - 2 * HOUR).misfire(misfire);
         program.bus.schedule(timer(id), schedule).await.unwrap();
     }
