@@ -89,6 +89,7 @@ pub mod layers;
 pub mod limits;
 pub mod store;
 
+mod builder;
 mod bus;
 mod clock;
 mod context;
@@ -115,8 +116,10 @@ mod progress;
 mod publish;
 mod queue;
 mod registry;
+mod replay;
 mod route;
 mod runtime;
+mod scheduled;
 mod shared;
 mod shutdown;
 mod stamp;
@@ -130,7 +133,8 @@ mod waits;
 mod watch;
 mod worker;
 
-pub use crate::bus::{Bus, BusBuilder};
+pub use crate::builder::BusBuilder;
+pub use crate::bus::Bus;
 pub use crate::clock::{Clock, ManualClock, SystemClock};
 pub use crate::context::{Context, Retry};
 pub use crate::durable::{ConsumerStats, Durable, Persist, Start};
@@ -146,6 +150,10 @@ pub use crate::index::{FilterIndex, PatternIndex, PatternTable};
 pub use crate::layer::{Layer, NewSubscription, Next, Published};
 pub use crate::publish::Receipt;
 pub use crate::queue::Overload;
+pub use crate::replay::{Pace, Replay, ReplayCounts, ReplayEnd, ReplayStop, ReplayedRange};
+pub use crate::scheduled::{
+    Misfire, Schedule, Scheduled, ScheduledFilter, ScheduledId, ScheduledStats,
+};
 pub use crate::shutdown::ShutdownReport;
 pub use crate::stats::{BusStats, EventStats, HandlerStats, Latency};
 pub use crate::subscription::{HandlerPriority, Subscription, SubscriptionOptions};

@@ -1,11 +1,11 @@
 //! Losses of power and kills at the calls of random histories.
 
 use crate::history::{History, POINTS};
+use crate::life::{Allowed, Life};
 use crate::medium::{Call, Machine, Sabotage, SimMedium};
 use crate::model::Model;
 use crate::random::Random;
 use crate::tally::{prove, times, tried};
-use crate::life::{Allowed, Life};
 
 const HISTORIES: u64 = 420;
 
@@ -14,17 +14,15 @@ const UNTIL_NOTICED: u64 = 5_000;
 
 #[test]
 fn d02_nothing_answered_is_lost_when_the_power_goes() {
-    let counts = prove("power", HISTORIES, |seed, counts| {
-        History::run(seed, Sabotage::default(), counts)
-    });
+    let counts =
+        prove("power", HISTORIES, |seed, counts| History::run(seed, Sabotage::default(), counts));
     if std::env::var_os("NEXUS_PROVE_SEED").is_none() {
         assert!(counts[POINTS] >= 50_000 * times(), "{counts:?}");
     }
 }
 
 fn is_noticed(sabotage: Sabotage) {
-    let (_, noticed) =
-        tried(0..UNTIL_NOTICED, |seed, counts| History::run(seed, sabotage, counts));
+    let (_, noticed) = tried(0..UNTIL_NOTICED, |seed, counts| History::run(seed, sabotage, counts));
     let (seed, what) = noticed.expect("nobody noticed");
     println!("seed {seed}: {what}");
 }
