@@ -66,7 +66,7 @@ impl State {
     /// Removes the oldest events and gives them back.
     pub(super) fn remove(&mut self, count: u64) -> Vec<StoredEvent> {
         let removed: Vec<StoredEvent> = self.events.drain(..count as usize).collect();
-        self.bytes -= removed.iter().map(|stored| stored.event.size() as u64).sum::<u64>();
+        self.bytes -= self.sizes.drain(..count as usize).sum::<u64>();
         self.first = Offset::new(self.first.number() + count);
         removed
     }
@@ -74,7 +74,7 @@ impl State {
     /// How many of the oldest events are beyond the bounds.
     fn surplus(&self, retention: Retention, now: OffsetDateTime) -> u64 {
         let (mut events, mut bytes, mut surplus) = (self.events.len() as u64, self.bytes, 0);
-        for stored in &self.events {
+        for (stored, size) in self.events.iter().zip(&self.sizes) {
             let too_many = retention.events_max.is_some_and(|most| events > most);
             let too_big = retention.bytes_max.is_some_and(|most| bytes > most);
             let too_old = retention.age_max.is_some_and(|longest| now - stored.recorded > longest);
@@ -82,7 +82,7 @@ impl State {
                 break;
             }
             events -= 1;
-            bytes -= stored.event.size() as u64;
+            bytes -= size;
             surplus += 1;
         }
         surplus

@@ -20,6 +20,8 @@ use crate::store::read::{Scan, StateEntry, StoredEvent, Versioned};
 pub(super) struct State {
     epoch: Epoch,
     pub(super) events: VecDeque<StoredEvent>,
+    /// What each of them held when it came; it may have grown since, by a form of its payload.
+    pub(super) sizes: VecDeque<u64>,
     /// The offset of the first event, or of the next one to come.
     pub(super) first: Offset,
     pub(super) bytes: u64,
@@ -37,6 +39,7 @@ impl State {
         Self {
             epoch: Epoch::random(),
             events: VecDeque::new(),
+            sizes: VecDeque::new(),
             first: Offset::new(1),
             bytes: 0,
             versions: HashMap::new(),
@@ -110,8 +113,7 @@ impl State {
             ..retention
         };
         let free = self.cut(wanted, now)?.free;
-        let gone = self.events.iter().take(free as usize);
-        let gone_bytes = gone.map(|stored| stored.event.size() as u64).sum::<u64>();
+        let gone_bytes = self.sizes.iter().take(free as usize).sum::<u64>();
         let events_after = self.events.len() as u64 - free + events;
         if is_over(retention, events_after, self.bytes - gone_bytes + bytes) {
             return Err(full(
@@ -145,7 +147,9 @@ impl State {
                 *self.versions.entry(key.clone()).or_default() += 1;
             }
             let stored = StoredEvent::new(offset, keyed.key, now, keyed.event);
-            self.bytes += stored.event.size() as u64;
+            let size = stored.event.size() as u64;
+            self.bytes += size;
+            self.sizes.push_back(size);
             self.events.push_back(stored);
         }
         for write in append.state.drain(..) {
