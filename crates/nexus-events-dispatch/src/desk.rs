@@ -54,7 +54,11 @@ impl Desk {
 
     /// Takes the call away, if its event is counted elsewhere.
     pub(crate) fn take_share(&self) -> Option<Call> {
-        self.call.lock().take_if(|call| !call.job.delivery.is_counted())
+        let is_share = |call: &mut Call| {
+            let delivery = &call.job.delivery;
+            !delivery.is_counted() && delivery.log_place().is_none()
+        };
+        self.call.lock().take_if(is_share)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -70,8 +70,11 @@ impl Bus {
         spared.into_iter().flatten().for_each(|event| event.spare());
         let lost = gate.stop();
         self.watch().end();
-        let left = self.in_flight().saturating_sub(self.0.shared.surplus() + gate.late());
+        let late = gate.late();
+        let left = self.in_flight().saturating_sub(self.0.shared.surplus() + late);
         let lost = lost + self.cut_off(drained, waiting.as_ref());
+        // What moves from one lane to another meanwhile may be in neither count.
+        let left = left.max(lost.saturating_sub(late));
         let redelivered = self.read_so_far(&consumers).await;
         ShutdownReport { drained: before.saturating_sub(left), lost, redelivered }
     }

@@ -247,14 +247,14 @@ impl Lane {
         let own = state.members.iter().filter(|member| member.entry.id == entry.id);
         let tasks: Vec<Task> = own.flat_map(|member| member.tasks.clone()).collect();
         drop(state);
-        tasks.iter().for_each(|task| task.handle.abort());
+        // Before they are ended: a task that is dropped elsewhere takes with it what it has.
+        let mut lost = self.end(entry, Skip::Stopped);
         let posts = tasks.iter().filter_map(|task| task.post.upgrade());
         // Who takes it has the word on what became of it.
         let cut: Vec<Call> = posts.filter_map(|post| post.desk.take_share()).collect();
-        let mut lost: Vec<EventId> =
-            cut.iter().map(|call| call.job.delivery.event.id().clone()).collect();
+        tasks.iter().for_each(|task| task.handle.abort());
+        lost.extend(cut.iter().map(|call| call.job.delivery.event.id().clone()));
         cut.into_iter().for_each(|call| contained(|| call.job.lose()));
-        lost.extend(self.end(entry, Skip::Stopped));
         lost
     }
 

@@ -124,10 +124,11 @@ impl Post {
     /// A call that was given up has returned; whether another task has its turns.
     pub(super) fn returns(&self) -> bool {
         let Some((watch, key)) = self.given_up.lock().take() else { return false };
-        watch.returned(&self.entry);
+        // Who sees in the statistics that it has returned finds it at work.
         if let Some(lane) = self.lane.upgrade() {
             lane.returns(&self.entry, key.as_ref());
         }
+        watch.returned(&self.entry);
         self.entry.concurrency > 1
     }
 }

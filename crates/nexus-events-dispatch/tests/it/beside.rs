@@ -1,5 +1,7 @@
 //! What goes on beside a handler that does not return.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nexus_events_dispatch::{Context, HandlerExt, Mode};
@@ -129,7 +131,16 @@ fn what_was_given_up_is_neither_lost_nor_on_its_way() {
     run(|| async {
         let (bus, gate, log) = (bus(), Gate::new(), Log::default());
         bus.on("n.*", gate.hangs(&log).mode(Mode::Queued)).unwrap();
-        bus.on("o", async |_: Event| std::future::pending::<()>().await).unwrap();
+        let polled = Arc::new(AtomicUsize::new(0));
+        let polls = polled.clone();
+        let pends = move |_: Event| {
+            let polls = polls.clone();
+            std::future::poll_fn(move |_| {
+                polls.fetch_add(1, Ordering::SeqCst);
+                std::task::Poll::<()>::Pending
+            })
+        };
+        bus.on("o", pends).unwrap();
         let waits = {
             let log = log.clone();
             move |_: &Event, context: &Context| {
@@ -143,6 +154,9 @@ fn what_was_given_up_is_neither_lost_nor_on_its_way() {
         bus.publish_and_wait(event("i")).await.unwrap();
         assert_eq!(log.take(), ["idle"]);
         bus.publish(event("o")).await.unwrap();
+        // While it moves to a lane of its own it counts in both.
+        until(|| polled.load(Ordering::SeqCst) == 2).await;
+        until(|| bus.stats().events.in_flight == 1).await;
         let report = bus.shutdown(Duration::from_millis(1)).await;
         assert_eq!((report.drained, report.lost), (0, 1));
         drop(gate.go);
