@@ -75,6 +75,8 @@ enum Form {
     Empty,
     Typed(Arc<dyn Typed>),
     Json(Arc<RawValue>),
+    /// JSON that somebody else has checked before.
+    Checked(Arc<str>),
     Value(Value),
 }
 
@@ -147,7 +149,7 @@ impl Payload {
     fn as_typed(&self) -> Option<&Arc<dyn Typed>> {
         match &self.form {
             Form::Typed(typed) => Some(typed),
-            Form::Empty | Form::Json(_) | Form::Value(_) => None,
+            Form::Empty | Form::Json(_) | Form::Checked(_) | Form::Value(_) => None,
         }
     }
 
@@ -164,6 +166,21 @@ impl Payload {
                     .with_source(error))
             }
         }
+    }
+
+    /// JSON text that was checked before, by this type and on its way to a disk for instance: it is
+    /// not checked again until somebody looks inside. What is not JSON after all fails then.
+    ///
+    /// ```
+    /// # use nexus_events_model::Payload;
+    /// let payload = Payload::from_checked_json(r#"{"order_id":7}"#);
+    /// assert_eq!(payload.get("order_id").unwrap(), 7);
+    /// assert!(Payload::from_checked_json("{").value().is_err());
+    /// # Ok::<(), nexus_events_model::Error>(())
+    /// ```
+    #[must_use]
+    pub fn from_checked_json(json: impl Into<Arc<str>>) -> Self {
+        Self::new(Form::Checked(json.into()))
     }
 
     pub(crate) fn from_raw(raw: Box<RawValue>) -> Result<Self> {
@@ -189,7 +206,10 @@ impl Payload {
     /// # Errors
     /// [`ErrorKind::InvalidPayload`] when a typed value cannot be written as JSON.
     pub fn json(&self) -> Result<&str> {
-        self.raw().map(RawValue::get)
+        match &self.form {
+            Form::Checked(json) => Ok(json),
+            _ => self.raw().map(RawValue::get),
+        }
     }
 
     pub(crate) fn raw(&self) -> Result<&RawValue> {
@@ -200,6 +220,7 @@ impl Payload {
             Form::Empty => RawValue::from_string("{}".to_owned()),
             Form::Typed(typed) => write(&**typed),
             Form::Json(raw) => return Ok(raw),
+            Form::Checked(json) => RawValue::from_string(json.to_string()),
             Form::Value(value) => serde_json::value::to_raw_value(value),
         };
         let raw = raw.map_err(|error| self.not_json(error))?;
@@ -219,7 +240,7 @@ impl Payload {
             return Ok(value);
         }
         let value =
-            serde_json::from_str(self.raw()?.get()).map_err(|error| self.not_json(error))?;
+            serde_json::from_str(self.json()?).map_err(|error| self.not_json(error))?;
         Ok(self.converted().value.get_or_init(|| value))
     }
 
@@ -264,7 +285,7 @@ impl Payload {
         if let Some(Ok(known)) = known.cloned().map(Arc::downcast) {
             return Ok(known);
         }
-        let value: T = serde_json::from_str(self.raw()?.get()).map_err(|error| {
+        let value: T = serde_json::from_str(self.json()?).map_err(|error| {
             let message = format!("payload is not a {}: {error}", std::any::type_name::<T>());
             Error::new(ErrorKind::InvalidPayload, message).with_source(error)
         })?;
@@ -290,6 +311,7 @@ impl Payload {
             Form::Empty => 0,
             Form::Typed(typed) => typed.size(),
             Form::Json(raw) => raw.get().len(),
+            Form::Checked(json) => json.len(),
             Form::Value(value) => value_size(value),
         }
     }
@@ -384,6 +406,7 @@ impl fmt::Debug for Payload {
             Form::Empty => f.write_str("Payload({})"),
             Form::Typed(typed) => write!(f, "Payload({})", typed.type_name()),
             Form::Json(raw) => write!(f, "Payload({})", raw.get()),
+            Form::Checked(json) => write!(f, "Payload({json})"),
             Form::Value(value) => write!(f, "Payload({value})"),
         }
     }

@@ -1,0 +1,53 @@
+//! The bounds of the store, each a named constant with its unit. Those that end in `DEFAULT` are
+//! changed by [`StoreBuilder`](crate::StoreBuilder).
+//!
+//! ```
+//! use nexus_events_store::limits;
+//! assert_eq!(limits::BATCH_EVENTS_MAX, 4_096);
+//! ```
+
+/// Bytes of the file that are kept in memory (64 MiB).
+pub const CACHE_BYTES_DEFAULT: usize = 64 * 1024 * 1024;
+
+/// Appends that wait to be committed.
+pub const QUEUE_APPENDS_DEFAULT: usize = 65_536;
+
+/// About how many bytes of appends wait to be committed (128 MiB). One append always fits.
+pub const QUEUE_BYTES_DEFAULT: usize = 128 * 1024 * 1024;
+
+/// About how many events a commit takes, beyond its first append.
+pub const BATCH_EVENTS_MAX: usize = 4_096;
+
+/// About how many bytes a commit takes, beyond its first append (4 MiB).
+pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Appends that a commit takes.
+pub const BATCH_APPENDS_MAX: usize = 4_096;
+
+/// About how many bytes of the newest events are kept in memory as they are (8 MiB).
+pub const TAIL_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Events after which their lookups are written down as a block.
+pub const BLOCK_EVENTS: u64 = 8_192;
+
+/// Keys whose versions have changed after which they are written down.
+pub const KEYS_CHANGED_MAX: usize = 32_768;
+
+/// Events with a key after which the versions of keys are written down.
+pub const KEYED_EVENTS_MAX: u64 = 131_072;
+
+/// Events that one page of a read looks at, in the search for those that are selected.
+pub const LOOKED_AT_MAX: usize = 16_384;
+
+/// Room that the largest commit leaves on the disk, so that a trim and a cursor still find some
+/// (1 MiB).
+pub const RESERVE_BYTES: u64 = 1024 * 1024;
+
+/// Frames that one step of a trim removes.
+pub const TRIM_FRAMES_MAX: usize = 4_096;
+
+/// Commits after which the retention is enforced.
+pub const RETENTION_COMMITS: u64 = 256;
+
+/// Bytes that a copy of a store writes at a time (16 MiB).
+pub const COPY_BYTES: usize = 16 * 1024 * 1024;

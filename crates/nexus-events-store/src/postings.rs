@@ -1,0 +1,220 @@
+//! Lookups of a part of the log: which of its events have a type, a source, a conversation or a
+//! key. They only save work: what they name is compared again.
+
+use std::collections::HashMap;
+
+use nexus_events_dispatch::store::{Select, StoredEvent};
+use nexus_events_model::{EventType, IdBuffer};
+
+use crate::bytes::{Bytes, Wrong, put_bytes, put_number, put_signed};
+use crate::frame::micros_of;
+
+const SOURCE: u8 = 1;
+const CORRELATION: u8 = 2;
+const KEY: u8 = 3;
+
+/// The lookups of neighbouring events.
+#[derive(Debug, Default)]
+pub(crate) struct Postings {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    /// The times between which they were recorded, in microseconds since 1970.
+    recorded: (i64, i64),
+    types: HashMap<Box<str>, Vec<u32>>,
+    others: HashMap<u32, Vec<u32>>,
+}
+
+/// The same in every process and release: FNV-1a, folded.
+fn hash(kind: u8, text: &str) -> u32 {
+    let fold = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    let hash = text.as_bytes().iter().fold(fold(0xcbf2_9ce4_8422_2325, &kind), fold);
+    (hash ^ (hash >> 32)) as u32
+}
+
+impl Postings {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first == 0
+    }
+
+    pub(crate) fn events(&self) -> u64 {
+        if self.is_empty() { 0 } else { self.last + 1 - self.first }
+    }
+
+    pub(crate) fn add(&mut self, stored: &StoredEvent) {
+        let (offset, recorded) = (stored.offset.number(), micros_of(stored.recorded));
+        if self.is_empty() {
+            self.first = offset;
+            self.recorded = (recorded, recorded);
+        }
+        self.last = offset;
+        self.recorded = (self.recorded.0.min(recorded), self.recorded.1.max(recorded));
+        let at = (offset - self.first) as u32;
+        let event = &stored.event;
+        let name = event.event_type().as_str();
+        match self.types.get_mut(name) {
+            Some(list) => list.push(at),
+            None => drop(self.types.insert(name.into(), vec![at])),
+        }
+        let mut other = |kind, text: &str| {
+            let list = self.others.entry(hash(kind, text)).or_default();
+            // Two texts of one event may have one hash.
+            if list.last() != Some(&at) {
+                list.push(at);
+            }
+        };
+        other(SOURCE, event.source());
+        if let Some(key) = &stored.key {
+            other(KEY, key);
+        }
+        if let Some(id) = event.correlation_id() {
+            other(CORRELATION, id.as_text(&mut IdBuffer::new()));
+        }
+    }
+
+    /// Where among them selected events can be, in order; `None` when anywhere.
+    pub(crate) fn candidates(&self, select: &Select) -> Option<Vec<u32>> {
+        let types = || self.types.iter().map(|(name, list)| (&**name, list.clone()));
+        let other = |hash| self.others.get(&hash).cloned().unwrap_or_default();
+        candidates(select, self.recorded, types, other)
+    }
+
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut into = Vec::new();
+        put_number(&mut into, self.last - self.first);
+        put_signed(&mut into, self.recorded.0);
+        put_signed(&mut into, self.recorded.1);
+        put_number(&mut into, self.types.len() as u64);
+        for (name, list) in &self.types {
+            put_bytes(&mut into, name.as_bytes());
+            let mut bytes = Vec::new();
+            put_list(&mut bytes, list);
+            put_bytes(&mut into, &bytes);
+        }
+        let mut others: Vec<_> = self.others.iter().collect();
+        others.sort_unstable_by_key(|(hash, _)| **hash);
+        put_number(&mut into, others.len() as u64);
+        let mut lists = Vec::new();
+        for (hash, list) in others {
+            into.extend_from_slice(&hash.to_le_bytes());
+            into.extend_from_slice(&(lists.len() as u32).to_le_bytes());
+            put_list(&mut lists, list);
+        }
+        into.extend_from_slice(&lists);
+        into
+    }
+}
+
+fn put_list(into: &mut Vec<u8>, list: &[u32]) {
+    put_number(into, list.len() as u64);
+    let mut before = 0;
+    for at in list {
+        put_number(into, u64::from(at - before));
+        before = *at;
+    }
+}
+
+fn list(bytes: &mut Bytes<'_>) -> Result<Vec<u32>, Wrong> {
+    let (count, mut before) = (bytes.count()?, 0_u64);
+    (0..count)
+        .map(|_| {
+            before = before.checked_add(bytes.number()?).ok_or("a place is too large")?;
+            u32::try_from(before).map_err(|_| "a place is too large")
+        })
+        .collect()
+}
+
+/// Lookups as they are stored.
+pub(crate) struct Block<'b> {
+    pub(crate) last: u64,
+    recorded: (i64, i64),
+    types: Vec<(&'b str, &'b [u8])>,
+    /// Hashes in their order, each with the place of its list.
+    others: &'b [u8],
+    lists: &'b [u8],
+}
+
+impl<'b> Block<'b> {
+    pub(crate) fn read(first: u64, bytes: &'b [u8]) -> Result<Self, Wrong> {
+        let mut bytes = Bytes::new(bytes);
+        let last = first.checked_add(bytes.number()?).ok_or("an offset is too large")?;
+        let recorded = (bytes.signed()?, bytes.signed()?);
+        let types = (0..bytes.count()?)
+            .map(|_| Ok((bytes.text()?, bytes.bytes()?)))
+            .collect::<Result<Vec<_>, Wrong>>()?;
+        let count = bytes.count()?;
+        let others = bytes.take(count.checked_mul(8).ok_or("a count is too large")?)?;
+        Ok(Self { last, recorded, types, others, lists: bytes.rest() })
+    }
+
+    fn other(&self, hash: u32) -> Result<Vec<u32>, Wrong> {
+        let (entries, _) = self.others.as_chunks::<8>();
+        let of = |entry: &[u8; 8]| {
+            let [a, b, c, d, e, f, g, h] = *entry;
+            (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]))
+        };
+        let Ok(at) = entries.binary_search_by_key(&hash, |entry| of(entry).0) else {
+            return Ok(Vec::new());
+        };
+        let at = of(&entries[at]).1 as usize;
+        list(&mut Bytes::new(self.lists.get(at..).ok_or("a list is nowhere")?))
+    }
+
+    /// As [`Postings::candidates`]. Where a list cannot be read, anywhere.
+    pub(crate) fn candidates(&self, select: &Select) -> Option<Vec<u32>> {
+        let broken = std::cell::Cell::new(false);
+        let read = |found: Result<Vec<u32>, Wrong>| {
+            found.unwrap_or_else(|_| {
+                broken.set(true);
+                Vec::new()
+            })
+        };
+        let types =
+            || self.types.iter().map(|(name, bytes)| (*name, read(list(&mut Bytes::new(bytes)))));
+        let found = candidates(select, self.recorded, types, |hash| read(self.other(hash)));
+        found.filter(|_| !broken.get())
+    }
+}
+
+fn candidates<'n, I: Iterator<Item = (&'n str, Vec<u32>)>>(
+    select: &Select,
+    recorded: (i64, i64),
+    types: impl FnOnce() -> I,
+    other: impl Fn(u32) -> Vec<u32>,
+) -> Option<Vec<u32>> {
+    let too_old = select.since.is_some_and(|since| recorded.1 < micros_of(since));
+    let too_new = select.before.is_some_and(|before| recorded.0 > micros_of(before));
+    if too_old || too_new {
+        return Some(Vec::new());
+    }
+    let mut found: Option<Vec<u32>> = None;
+    let mut narrow = |list: Vec<u32>| {
+        found = Some(match found.take() {
+            Some(found) => both(&found, &list),
+            None => list,
+        });
+    };
+    if let Some(key) = &select.key {
+        narrow(other(hash(KEY, key)));
+    }
+    if let Some(id) = &select.correlation_id {
+        narrow(other(hash(CORRELATION, id)));
+    }
+    if let Some(source) = &select.source {
+        narrow(other(hash(SOURCE, source)));
+    }
+    if !select.patterns.is_empty() {
+        let meant = types().filter(|(name, _)| {
+            EventType::new(*name).is_ok_and(|event_type| select.means(&event_type))
+        });
+        let mut all: Vec<u32> = meant.flat_map(|(_, list)| list).collect();
+        all.sort_unstable();
+        narrow(all);
+    }
+    found
+}
+
+/// What is in both lists, each in order.
+fn both(a: &[u32], b: &[u32]) -> Vec<u32> {
+    let (few, many) = if a.len() <= b.len() { (a, b) } else { (b, a) };
+    few.iter().copied().filter(|at| many.binary_search(at).is_ok()).collect()
+}

@@ -1,0 +1,164 @@
+//! Appends and other work in line for the writer.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use nexus_events_dispatch::store::{Append, Appended, Progress, Retention, Trimmed};
+use nexus_events_dispatch::{Error, Result};
+use nexus_events_model::Text;
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::oneshot;
+
+use crate::limits::{BATCH_APPENDS_MAX, BATCH_BYTES_MAX, BATCH_EVENTS_MAX};
+
+pub(crate) type Answer<T> = oneshot::Sender<Result<T>>;
+
+/// An append in line.
+pub(crate) struct Waiting {
+    pub(crate) append: Append,
+    pub(crate) size: usize,
+    pub(crate) answer: Answer<Appended>,
+}
+
+/// What the writer does.
+pub(crate) enum Work {
+    Append(Waiting),
+    Trim(Retention, Answer<Trimmed>),
+    Compact(Progress, Answer<u64>),
+    KeyVersion(Text, Answer<u64>),
+    Close,
+}
+
+/// What the writer does next.
+pub(crate) enum Next {
+    Appends(Vec<Waiting>),
+    Trim(Retention, Answer<Trimmed>),
+    Compact(Progress, Answer<u64>),
+    KeyVersion(Text, Answer<u64>),
+    Close,
+}
+
+#[derive(Default)]
+struct Line {
+    work: VecDeque<Work>,
+    appends: usize,
+    bytes: usize,
+    in_line_at_the_end: u64,
+    /// Why nothing is taken any more.
+    shut: Option<fn() -> Error>,
+}
+
+#[derive(Default)]
+pub(crate) struct Queue {
+    line: Mutex<Line>,
+    grown: Condvar,
+    appends_max: usize,
+    bytes_max: usize,
+}
+
+impl Queue {
+    pub(crate) fn new(appends_max: usize, bytes_max: usize) -> Self {
+        Self { appends_max, bytes_max, ..Self::default() }
+    }
+
+    /// Puts an append in line; the error when it is not taken.
+    pub(crate) fn append(&self, waiting: Waiting) -> std::result::Result<(), Error> {
+        let mut line = self.line.lock();
+        if let Some(why) = line.shut {
+            return Err(why());
+        }
+        let is_full = line.appends >= self.appends_max
+            || (line.appends > 0 && line.bytes + waiting.size > self.bytes_max);
+        if is_full {
+            let (appends, bytes) = (line.appends, line.bytes);
+            drop(line);
+            return Err(Error::overloaded(format!(
+                "{appends} appends with {bytes} bytes wait to be committed; wait for the answers of some, or open the store with a longer queue"
+            )));
+        }
+        line.appends += 1;
+        line.bytes += waiting.size;
+        line.work.push_back(Work::Append(waiting));
+        drop(line);
+        self.grown.notify_one();
+        Ok(())
+    }
+
+    /// Puts other work in line. The answer is dropped when nothing is taken any more.
+    pub(crate) fn put(&self, work: Work) -> std::result::Result<(), Error> {
+        let mut line = self.line.lock();
+        if let Some(why) = line.shut {
+            return Err(why());
+        }
+        line.work.push_back(work);
+        drop(line);
+        self.grown.notify_one();
+        Ok(())
+    }
+
+    /// Takes nothing any more, and closes after what is in line.
+    pub(crate) fn shut(&self, why: fn() -> Error) {
+        let mut line = self.line.lock();
+        if line.shut.replace(why).is_none() {
+            line.in_line_at_the_end = line.appends as u64;
+            line.work.push_back(Work::Close);
+        }
+        drop(line);
+        self.grown.notify_one();
+    }
+
+    pub(crate) fn in_line_at_the_end(&self) -> u64 {
+        self.line.lock().in_line_at_the_end
+    }
+
+    pub(crate) fn waiting(&self) -> u64 {
+        self.line.lock().appends as u64
+    }
+
+    /// What the writer does next, waited for. Where it can expect so many appends, it gives them
+    /// this long to come.
+    pub(crate) fn next(&self, expected: usize, patience: Duration) -> Next {
+        let mut line = self.line.lock();
+        while line.work.is_empty() {
+            self.grown.wait(&mut line);
+        }
+        let until = Instant::now() + patience;
+        while line.appends < expected && line.appends == line.work.len() {
+            if self.grown.wait_until(&mut line, until).timed_out() {
+                break;
+            }
+        }
+        line.take()
+    }
+}
+
+impl Line {
+    fn take(&mut self) -> Next {
+        let (mut taken, mut events, mut bytes) = (Vec::new(), 0, 0);
+        while let Some(Work::Append(next)) = self.work.front() {
+            events += next.append.events.len();
+            bytes += next.size;
+            let is_enough = taken.len() >= BATCH_APPENDS_MAX
+                || events > BATCH_EVENTS_MAX
+                || bytes > BATCH_BYTES_MAX;
+            if is_enough && !taken.is_empty() {
+                break;
+            }
+            if let Some(Work::Append(next)) = self.work.pop_front() {
+                self.appends -= 1;
+                self.bytes -= next.size;
+                taken.push(next);
+            }
+        }
+        if !taken.is_empty() {
+            return Next::Appends(taken);
+        }
+        match self.work.pop_front() {
+            Some(Work::Trim(retention, answer)) => Next::Trim(retention, answer),
+            Some(Work::Compact(progress, answer)) => Next::Compact(progress, answer),
+            Some(Work::KeyVersion(key, answer)) => Next::KeyVersion(key, answer),
+            Some(Work::Close) => Next::Close,
+            Some(Work::Append(_)) | None => Next::Appends(Vec::new()),
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Appends that are committed together.
+
+use std::collections::HashMap;
+
+use nexus_events_dispatch::store::{Append, Appended, Offset, StoredEvent};
+use nexus_events_dispatch::{Error, ErrorKind};
+use nexus_events_model::Text;
+use redb::{Database, ReadableTable, WriteTransaction};
+
+use super::Writer;
+use super::states::{States, holds};
+use crate::error::{Fault, Outcome};
+use crate::frame::{FrameWriter, Heading, Named, time_of};
+use crate::happened::{self, duplicate};
+use crate::limits::RESERVE_BYTES;
+use crate::log;
+use crate::queue::Waiting;
+use crate::schema::{self, FRAMES, HAPPENED, Head, KEYS};
+
+/// A commit in the making, and what the writer takes over when it is made.
+pub(super) struct Batch {
+    /// To be committed, unless there is nothing.
+    pub(super) txn: Option<WriteTransaction>,
+    pub(super) head: Head,
+    pub(super) keys: HashMap<Text, u64>,
+    pub(super) named: Vec<Named>,
+    pub(super) stored: Vec<StoredEvent>,
+    /// One for each append.
+    pub(super) verdicts: Vec<Result<Appended, Error>>,
+    pub(super) has_frame: bool,
+    pub(super) sealed: bool,
+    pub(super) keys_written: bool,
+    pub(super) taken: u64,
+    pub(super) duplicates: u64,
+    pub(super) refused: u64,
+    recorded: i64,
+    /// The bytes there is room for on the disk, and those that this takes.
+    room: Option<u64>,
+    takes: u64,
+}
+
+/// What a commit takes whatever is in it: pages of the tables, and their old copies.
+const COMMIT_BYTES: u64 = 128 * 1024;
+
+impl Batch {
+    pub(super) fn build(
+        writer: &mut Writer,
+        database: &Database,
+        waiting: &[Waiting],
+    ) -> Outcome<Self> {
+        let recorded = writer.now();
+        writer.happened.forget(recorded);
+        let shared = &writer.shared;
+        let mut batch = Self {
+            txn: None,
+            head: writer.head,
+            keys: HashMap::new(),
+            named: Vec::new(),
+            stored: Vec::new(),
+            verdicts: Vec::with_capacity(waiting.len()),
+            has_frame: false,
+            sealed: false,
+            keys_written: false,
+            taken: 0,
+            duplicates: 0,
+            refused: 0,
+            recorded,
+            room: shared.medium.free_space(&shared.path)?,
+            takes: COMMIT_BYTES,
+        };
+        let heading = Heading {
+            number: batch.head.frame + 1,
+            first: batch.head.next,
+            recorded,
+            bytes_before: batch.head.bytes,
+            ..Heading::default()
+        };
+        let mut frame = FrameWriter::new(heading);
+        let txn = database.begin_write()?;
+        batch.seal_if_due(writer, &txn)?;
+        {
+            let mut states = States::new(&txn);
+            for one in waiting {
+                let verdict = batch.take(writer, one, &mut frame, &mut states)?;
+                batch.verdicts.push(verdict);
+            }
+        }
+        if batch.taken == 0 {
+            // A seal alone waits for the next commit.
+            txn.abort()?;
+            return Ok(batch);
+        }
+        batch.write(frame, &txn)?;
+        batch.txn = Some(txn);
+        Ok(batch)
+    }
+
+    /// Whether there is room for so much more.
+    fn has_room(&self, more: u64) -> bool {
+        self.room.is_none_or(|room| self.takes + more <= room)
+    }
+
+    fn take(
+        &mut self,
+        writer: &Writer,
+        waiting: &Waiting,
+        frame: &mut FrameWriter,
+        states: &mut States<'_>,
+    ) -> Outcome<Result<Appended, Error>> {
+        let append = &waiting.append;
+        if let Some(named) = append.idempotency_key.as_ref().and_then(|key| {
+            let here = || self.named.iter().find(|named| named.key == *key);
+            writer.happened.get(key).or_else(here)
+        }) {
+            self.duplicates += 1;
+            return Ok(Ok(duplicate(named)));
+        }
+        let checked = match self.check(writer, waiting, states) {
+            Ok(Ok(())) => frame.events(&append.events),
+            Ok(refused) => refused,
+            Err(fault @ Fault::Damage(_)) => Err(fault.at(&writer.shared.path)),
+            Err(fault) => return Err(fault),
+        };
+        if let Err(error) = checked {
+            self.refused += 1;
+            return Ok(Err(error));
+        }
+        let commit = self.head.commit + 1;
+        states.apply(append, commit)?;
+        Ok(Ok(self.took(append, waiting.size, commit)))
+    }
+
+    fn check(
+        &mut self,
+        writer: &Writer,
+        waiting: &Waiting,
+        states: &mut States<'_>,
+    ) -> Outcome<Result<(), Error>> {
+        let append = &waiting.append;
+        // Pages are taken in powers of two, and old ones are free after the commit only.
+        let size = 2 * waiting.size as u64;
+        let reserve = if append.events.is_empty() { 0 } else { RESERVE_BYTES };
+        if !self.has_room(size + reserve) {
+            return Ok(Err(self.full(writer)));
+        }
+        for (key, expected) in &append.expected {
+            let version = self.key_version(writer, key, states)?;
+            if let Err(error) = holds(*expected, version, || format!("the key `{key}`")) {
+                return Ok(Err(error));
+            }
+        }
+        states.check(append, self.head.commit + 1)
+    }
+
+    fn full(&self, writer: &Writer) -> Error {
+        let message = format!(
+            "the disk of `{}` has {} bytes left, too few for this and what has to stay free; make room on the disk, or trim the store",
+            writer.shared.path.display(),
+            self.room.unwrap_or_default()
+        );
+        Error::of_store(ErrorKind::StoreFull, message)
+    }
+
+    fn key_version(&self, writer: &Writer, key: &Text, states: &States<'_>) -> Outcome<u64> {
+        let written = states.txn().open_table(KEYS)?.get(&**key)?.map_or(0, |row| row.value());
+        // What is written in this commit is counted there already.
+        let before = if self.keys_written { None } else { writer.keys.get(key) };
+        let more = [before, self.keys.get(key)];
+        Ok(written + more.into_iter().flatten().sum::<u64>())
+    }
+
+    fn took(&mut self, append: &Append, size: usize, commit: u64) -> Appended {
+        let first = self.head.next;
+        // As a time to the microsecond, which is what is stored.
+        let recorded = time_of(self.recorded).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+        for keyed in &append.events {
+            let offset = Offset::new(self.head.next);
+            self.head.next += 1;
+            if let Some(key) = &keyed.key {
+                *self.keys.entry(key.clone()).or_default() += 1;
+            }
+            let (key, event) = (keyed.key.clone(), keyed.event.clone());
+            self.stored.push(StoredEvent::new(offset, key, recorded, event));
+        }
+        self.head.commit = commit;
+        self.takes += 2 * size as u64;
+        self.taken += 1;
+        let last = self.head.next - 1;
+        if let Some(key) = append.idempotency_key.clone() {
+            let recorded = self.recorded;
+            self.named.push(Named { key, first, last, version: commit, recorded });
+        }
+        Appended::new(Offset::new(first), Offset::new(last), commit, recorded)
+    }
+
+    fn write(
+        &mut self,
+        mut frame: FrameWriter,
+        txn: &WriteTransaction,
+    ) -> Outcome<()> {
+        self.has_frame = frame.heading().events > 0;
+        if !self.has_frame {
+            if !self.named.is_empty() {
+                let mut table = txn.open_table(HAPPENED)?;
+                table.insert(2 * self.head.commit, &happened::to_bytes(&self.named)[..])?;
+            }
+            return schema::write_head(txn, self.head);
+        }
+        self.named.iter().for_each(|named| frame.named(named.clone()));
+        self.head.frame += 1;
+        self.head.bytes += frame.bytes();
+        let (heading, body) = frame.finish(self.head.commit);
+        log::put(&mut txn.open_table(FRAMES)?, &heading, &body)?;
+        Ok(())
+    }
+
+    fn seal_if_due(&mut self, writer: &Writer, txn: &WriteTransaction) -> Outcome<()> {
+        let due = writer.seal_due();
+        if !due.any() || !self.has_room(due.bytes) {
+            return Ok(());
+        }
+        self.takes += due.bytes;
+        self.sealed = true;
+        self.keys_written = due.keys;
+        if due.keys {
+            self.head.keys_at = self.head.next;
+        }
+        writer.seal(txn, self.head, due.keys, self.recorded)
+    }
+}

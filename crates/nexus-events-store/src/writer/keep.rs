@@ -1,0 +1,219 @@
+//! How much of the log is kept, and giving room back to the disk.
+
+use nexus_events_dispatch::store::{Cursor, Held, Offset, Progress, Retention, Trimmed, space};
+use nexus_events_dispatch::{Error, Result};
+use redb::{Database, ReadableDatabase, ReadableTable};
+
+use super::Writer;
+use super::states::decode;
+use crate::error::{Fault, Outcome, contained};
+use crate::frame::micros_of;
+use crate::limits::TRIM_FRAMES_MAX;
+use crate::log::{At, Log, headings};
+use crate::schema::{self, BLOCKS, FRAMES, Head, STATE};
+
+/// Where a trim goes.
+struct Goal {
+    /// The oldest offset that is kept.
+    first: u64,
+    /// The bytes of all events before it.
+    bytes_gone: u64,
+}
+
+impl Writer {
+    pub(super) fn trim(&mut self, retention: Retention) -> Result<Trimmed> {
+        self.revive()?;
+        let shared = self.shared.clone();
+        let database = shared.database.read();
+        let Some(open) = &*database else { return Err(shared.poisoned()) };
+        let done = contained(|| self.trim_to_goal(open, retention));
+        drop(database);
+        done.map_err(|fault| {
+            shared.show(self.head.first, self.head.next);
+            self.failed(fault)
+        })
+    }
+
+    fn trim_to_goal(&mut self, database: &Database, retention: Retention) -> Outcome<Trimmed> {
+        let before = self.head.first;
+        let cursors = cursors(database)?;
+        let behind = cursors.iter().min_by_key(|(_, acked)| *acked);
+        let wanted = self.goal(database, retention, u64::MAX)?;
+        let held = behind.filter(|(_, acked)| {
+            retention.held == Held::Keep && acked.next().number() < wanted.first
+        });
+        let goal = match held {
+            Some((_, acked)) => self.goal(database, retention, acked.next().number())?,
+            None => Goal { ..wanted },
+        };
+        self.remove_before(database, &goal)?;
+        let mut trimmed = Trimmed::nothing(Offset::new(goal.first));
+        trimmed.events = goal.first - before;
+        trimmed.held = held.map(|(consumer, _)| (wanted.first - goal.first, consumer.clone()));
+        let lost = |(consumer, acked): &(String, Offset)| {
+            let from = acked.next().number().max(before);
+            let lost = goal.first.saturating_sub(from);
+            (lost > 0).then(|| (consumer.clone(), lost))
+        };
+        trimmed.lost = cursors.iter().filter_map(lost).collect();
+        Ok(trimmed)
+    }
+
+    /// How far the bounds allow to go, at most up to an offset that is to stay.
+    fn goal(&self, database: &Database, retention: Retention, stay: u64) -> Outcome<Goal> {
+        let Head { first, next, bytes, bytes_gone, .. } = self.head;
+        let txn = database.begin_read()?;
+        let frames = txn.open_table(FRAMES)?;
+        let oldest = retention.age_max.map(|longest| {
+            let longest = i64::try_from(longest.as_micros()).unwrap_or(i64::MAX);
+            micros_of(self.shared.clock.now()).saturating_sub(longest)
+        });
+        let is_surplus = |at: u64, gone: u64, recorded: i64| {
+            retention.events_max.is_some_and(|most| next - at > most)
+                || retention.bytes_max.is_some_and(|most| bytes - gone > most)
+                || oldest.is_some_and(|oldest| recorded < oldest)
+        };
+        let mut goal = Goal { first, bytes_gone };
+        let mut log = Log::new(txn.open_table(FRAMES)?, next);
+        let mut all = headings(&frames, first)?.peekable();
+        while let Some(heading) = all.next().transpose()? {
+            let end = match all.peek() {
+                Some(Ok(after)) => after.bytes_before,
+                _ => bytes,
+            };
+            let last = heading.last();
+            if last < goal.first {
+                continue;
+            }
+            // What the last of the frame finds before it goes, all before it find as well.
+            let before_last = end.saturating_sub(1).max(goal.bytes_gone);
+            if last < stay && is_surplus(last, before_last, heading.recorded) {
+                goal = Goal { first: last + 1, bytes_gone: end };
+                continue;
+            }
+            let At::Frame(frame) = log.at(last)? else {
+                return Err(Fault::damage(format!("the frame of offset {last} cannot be read")));
+            };
+            while goal.first < stay.min(last + 1)
+                && is_surplus(goal.first, goal.bytes_gone, heading.recorded)
+            {
+                let size = frame.size(goal.first);
+                goal.bytes_gone += size.map_err(Fault::damage)?;
+                goal.first += 1;
+            }
+            return Ok(goal);
+        }
+        Ok(goal)
+    }
+
+    fn remove_before(&mut self, database: &Database, goal: &Goal) -> Outcome<()> {
+        if goal.first == self.head.first {
+            return Ok(());
+        }
+        // Nobody is shown what is about to go.
+        self.shared.show(goal.first, self.head.next);
+        loop {
+            let txn = database.begin_write()?;
+            let mut head = self.head;
+            let keys = goal.first > head.keys_at && !self.keys.is_empty();
+            if keys {
+                self.write_keys(&txn)?;
+                head.keys_at = head.next;
+            }
+            let is_done = remove_frames(&mut txn.open_table(FRAMES)?, goal.first)?;
+            remove_blocks(&mut txn.open_table(BLOCKS)?, goal.first)?;
+            (head.first, head.bytes_gone) = (goal.first, goal.bytes_gone);
+            schema::write_head(&txn, head)?;
+            txn.commit()?;
+            self.head = head;
+            if keys {
+                self.keys.clear();
+                self.keyed_events = 0;
+            }
+            if is_done {
+                break;
+            }
+        }
+        drop(self.shared.tail.lock().trim(goal.first));
+        self.show(Vec::new());
+        Ok(())
+    }
+
+    pub(super) fn compact(&mut self, progress: &Progress) -> Result<u64> {
+        self.revive()?;
+        let shared = self.shared.clone();
+        let mut database = shared.database.write();
+        if shared.counts.copies.load(std::sync::atomic::Ordering::Acquire) > 0 {
+            let message = "the store is being copied; compact it afterwards";
+            return Err(Error::overloaded(message));
+        }
+        let Some(open) = &mut *database else { return Err(shared.poisoned()) };
+        let done = contained(|| {
+            let before = shared.disk.len()?;
+            progress.say(0, before);
+            while open.compact()? {}
+            let after = shared.disk.len()?;
+            progress.say(before, before);
+            Ok(before.saturating_sub(after))
+        });
+        drop(database);
+        done.map_err(|fault| self.failed(fault))
+    }
+}
+
+fn cursors(database: &Database) -> Outcome<Vec<(String, Offset)>> {
+    let table = database.begin_read()?.open_table(STATE)?;
+    let mut cursors = Vec::new();
+    for row in table.range((space::CURSORS, &[][..])..)? {
+        let (key, value) = row?;
+        let (space, consumer) = key.value();
+        if space != space::CURSORS {
+            break;
+        }
+        let consumer = String::from_utf8_lossy(consumer).into_owned();
+        let state = decode(value.value())
+            .map_err(|why| Fault::damage(format!("the cursor of `{consumer}`: {why}")))?;
+        cursors.push((consumer, Cursor::from_bytes(&state.value)?.acked));
+    }
+    Ok(cursors)
+}
+
+type FrameTable<'t> = redb::Table<'t, schema::PartKey, &'static [u8]>;
+
+/// Removes frames that are wholly before this offset; whether that is all of them.
+fn remove_frames(frames: &mut FrameTable<'_>, first: u64) -> Outcome<bool> {
+    // The last frame that begins before the offset may reach beyond it.
+    let reaching = frames.range(..(first, 0, 0))?.next_back().transpose()?;
+    let Some(reaching) = reaching.map(|(key, _)| key.value()) else { return Ok(true) };
+    let reaching_last = match frames.get((reaching.0, reaching.1, 0))? {
+        Some(row) => crate::frame::Part::read(row.value())
+            .and_then(|part| {
+                let mut bytes = crate::bytes::Bytes::new(part.body);
+                crate::frame::heading(reaching.1, reaching.0, &mut bytes)
+            })
+            .map_or(u64::MAX, |heading| heading.last()),
+        None => u64::MAX,
+    };
+    let end = if reaching_last < first { (first, 0, 0) } else { (reaching.0, reaching.1, 0) };
+    let mut keys = Vec::new();
+    for row in frames.range(..end)?.take(TRIM_FRAMES_MAX) {
+        keys.push(row?.0.value());
+    }
+    for key in &keys {
+        frames.remove(key)?;
+    }
+    Ok(keys.len() < TRIM_FRAMES_MAX)
+}
+
+fn remove_blocks(blocks: &mut redb::Table<'_, u64, &'static [u8]>, first: u64) -> Outcome<()> {
+    // A block ends where the next one begins, and the last one may reach beyond the offset.
+    let mut starts = Vec::new();
+    for row in blocks.range(..=first)? {
+        starts.push(row?.0.value());
+    }
+    starts.pop();
+    for start in starts {
+        blocks.remove(start)?;
+    }
+    Ok(())
+}

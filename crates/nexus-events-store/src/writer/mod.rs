@@ -1,0 +1,354 @@
+//! The one thread that writes: it takes what is in line, commits it together, and answers.
+
+mod batch;
+mod keep;
+mod seal;
+mod states;
+
+pub(crate) use self::states::decode as decode_state;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nexus_events_dispatch::store::{Ack, Appended, CloseReport, Retention, StoredEvent};
+use nexus_events_dispatch::{Error, ErrorKind, Result};
+use nexus_events_model::Text;
+use parking_lot::Mutex;
+use redb::{Database, ReadableDatabase};
+
+use self::batch::Batch;
+use crate::error::{Fault, Outcome, contained};
+use crate::frame::{Named, micros_of};
+use crate::happened::Happened;
+use crate::limits::RETENTION_COMMITS;
+use crate::opening;
+use crate::queue::{Answer, Next, Waiting};
+use crate::schema::{FRAMES, Head, KEYS, META};
+use crate::shared::{End, Shared, add};
+
+/// The writer, with what it knows of what is committed.
+pub(crate) struct Writer {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) head: Head,
+    pub(crate) happened: Happened,
+    /// Idempotency keys that are only in frames so far.
+    pub(crate) named: Vec<Named>,
+    /// How many more events keys have than is written down.
+    pub(crate) keys: HashMap<Text, u64>,
+    pub(crate) keyed_events: u64,
+    pub(crate) retention: Retention,
+    pub(crate) since_retention: u64,
+}
+
+/// Those who wait for the operating system to have it.
+type Buffered = Arc<Mutex<Vec<(Answer<Appended>, Appended)>>>;
+
+impl Writer {
+    /// Works until the store is closed.
+    pub(crate) fn run(mut self) {
+        let mut expected = 0;
+        loop {
+            // Those who were just answered are likely to come again, and then share a sync; it is
+            // worth a part of what one costs. A lone publisher waits for nobody.
+            let patience = match expected {
+                0..=1 => Duration::ZERO,
+                _ => Duration::from_nanos(self.shared.pulse.last_sync_nanos() / 4),
+            };
+            let next = self.shared.queue.next(expected, patience);
+            expected = 0;
+            match next {
+                Next::Appends(waiting) => {
+                    expected = waiting.len();
+                    self.appends(waiting);
+                }
+                Next::Trim(retention, answer) => {
+                    let _ = answer.send(self.trim(retention));
+                }
+                Next::Compact(progress, answer) => {
+                    let _ = answer.send(self.compact(&progress));
+                }
+                Next::KeyVersion(key, answer) => {
+                    let _ = answer.send(self.key_version(&key));
+                }
+                Next::Close => return self.close(),
+            }
+        }
+    }
+
+    fn now(&self) -> i64 {
+        micros_of(self.shared.clock.now())
+    }
+
+    fn appends(&mut self, waiting: Vec<Waiting>) {
+        let answers = |waiting: Vec<Waiting>, error: &dyn Fn() -> Error| {
+            for one in waiting {
+                let _ = one.answer.send(Err(error()));
+            }
+        };
+        if let Err(error) = self.revive() {
+            let (kind, text) = (error.kind(), error.to_string());
+            return answers(waiting, &|| Error::of_store(kind, text.clone()));
+        }
+        let shared = self.shared.clone();
+        let database = shared.database.read();
+        let Some(open) = &*database else {
+            return answers(waiting, &|| shared.poisoned());
+        };
+        let built = contained(|| Batch::build(self, open, &waiting));
+        let mut batch = match built {
+            Ok(batch) => batch,
+            Err(fault) => {
+                drop(database);
+                let error = self.failed(fault);
+                let (kind, text) = (error.kind(), error.to_string());
+                return answers(waiting, &|| Error::of_store(kind, text.clone()));
+            }
+        };
+        let Some(txn) = batch.txn.take() else {
+            drop(database);
+            self.count(&batch);
+            for (one, verdict) in waiting.into_iter().zip(batch.verdicts) {
+                let _ = one.answer.send(verdict);
+            }
+            return;
+        };
+        let mut synced = Vec::new();
+        let buffered = Buffered::default();
+        for (one, verdict) in waiting.into_iter().zip(std::mem::take(&mut batch.verdicts)) {
+            match (verdict, one.append.ack) {
+                (Ok(appended), Ack::Memory) => drop(one.answer.send(Ok(appended))),
+                (Ok(appended), Ack::Buffered) => buffered.lock().push((one.answer, appended)),
+                (Ok(appended), _) => synced.push((one.answer, appended)),
+                (Err(error), _) => drop(one.answer.send(Err(error))),
+            }
+        }
+        if !buffered.lock().is_empty() {
+            let buffered = buffered.clone();
+            shared.pulse.when_written(move || {
+                for (answer, appended) in buffered.lock().drain(..) {
+                    let _ = answer.send(Ok(appended));
+                }
+            });
+        } else {
+            shared.pulse.when_written(|| ());
+        }
+        let committed = contained(|| Ok(txn.commit()?));
+        let was_written = shared.pulse.disarm();
+        drop(database);
+        synced.append(&mut buffered.lock());
+        let failure = match committed {
+            Ok(()) => None,
+            Err(fault) => self.failed_commit(fault, was_written.then_some(batch.head)),
+        };
+        match failure {
+            None => {
+                self.count(&batch);
+                self.committed(batch);
+                for (answer, appended) in synced {
+                    let _ = answer.send(Ok(appended));
+                }
+                self.keep_now_and_then();
+            }
+            Some(error) => {
+                for (answer, _) in synced {
+                    let text = error.to_string();
+                    let _ = answer.send(Err(Error::of_store(error.kind(), text)));
+                }
+            }
+        }
+    }
+
+    fn count(&self, batch: &Batch) {
+        let counts = &self.shared.counts;
+        add(&counts.refused, batch.refused);
+        add(&counts.duplicates, batch.duplicates);
+        add(&counts.appends, batch.taken);
+    }
+
+    /// Takes over what is on the disk now, and shows it.
+    fn committed(&mut self, batch: Batch) {
+        let shared = self.shared.clone();
+        if batch.sealed {
+            *shared.head.lock() = crate::postings::Postings::default();
+            self.named.clear();
+        }
+        if batch.keys_written {
+            self.keys.clear();
+            self.keyed_events = 0;
+        }
+        self.head = batch.head;
+        for (key, more) in batch.keys {
+            *self.keys.entry(key).or_default() += more;
+            self.keyed_events += more;
+        }
+        for named in batch.named {
+            if batch.has_frame {
+                self.named.push(named.clone());
+            }
+            self.happened.add(named);
+        }
+        add(&shared.counts.commits, 1);
+        self.show(batch.stored);
+    }
+
+    /// Shows new events.
+    fn show(&mut self, stored: Vec<StoredEvent>) {
+        let shared = &self.shared;
+        {
+            let mut head = shared.head.lock();
+            stored.iter().for_each(|stored| head.add(stored));
+        }
+        let removed = {
+            let mut tail = shared.tail.lock();
+            stored.into_iter().for_each(|stored| tail.push(stored));
+            tail.surplus()
+        };
+        // Payloads may run code when they are dropped.
+        drop(removed);
+        let kept = self.head.bytes - self.head.bytes_gone;
+        shared.counts.bytes.store(kept, std::sync::atomic::Ordering::Relaxed);
+        let remembered = self.happened.len() as u64;
+        shared.counts.idempotency_keys.store(remembered, std::sync::atomic::Ordering::Relaxed);
+        shared.show(self.head.first, self.head.next);
+    }
+
+    /// What a commit has come to that failed; `None` when it is on the disk all the same.
+    fn failed_commit(&mut self, fault: Fault, written: Option<Head>) -> Option<Error> {
+        if !matches!(fault, Fault::Full(_)) {
+            let what = fault.what();
+            tracing::error!(path = %self.shared.path.display(), what, "a store could not commit");
+            return Some(self.poison());
+        }
+        let error = fault.at(&self.shared.path);
+        drop(self.shared.database.write().take());
+        let revived = self.revive();
+        let Some(head) = written else { return Some(error) };
+        // All was written before there was no room, so it may be there.
+        let commit = revived.ok().and_then(|()| self.commit_on_disk().ok());
+        match commit {
+            Some(commit) if commit == head.commit => None,
+            Some(_) => Some(error),
+            None => Some(self.poison()),
+        }
+    }
+
+    /// What something that failed before its commit has come to.
+    fn failed(&mut self, fault: Fault) -> Error {
+        match fault {
+            Fault::Full(_) => {
+                let error = fault.at(&self.shared.path);
+                drop(self.shared.database.write().take());
+                let _ = self.revive();
+                error
+            }
+            Fault::Said(error) => error,
+            fault @ (Fault::Damage(_) | Fault::Foreign(_)) => fault.at(&self.shared.path),
+            Fault::Disk(what) => {
+                tracing::error!(path = %self.shared.path.display(), what, "the disk of a store has failed");
+                self.poison()
+            }
+        }
+    }
+
+    /// Takes nothing any more, and touches the disk no more.
+    fn poison(&mut self) -> Error {
+        self.shared.pulse.kill();
+        self.shared.end(End::Poisoned);
+        drop(self.shared.database.write().take());
+        self.shared.poisoned()
+    }
+
+    /// Opens the database again, where it was given up for want of room.
+    fn revive(&mut self) -> Result<()> {
+        self.shared.check()?;
+        let mut database = self.shared.database.write();
+        if database.is_some() {
+            return Ok(());
+        }
+        let shared = &self.shared;
+        let opened = contained(|| {
+            opening::database(shared.disk.clone(), shared.pulse.clone(), shared.cache_bytes)
+        });
+        match opened {
+            Ok(opened) => {
+                *database = Some(opened);
+                Ok(())
+            }
+            Err(fault) => {
+                drop(database);
+                match fault {
+                    fault @ Fault::Full(_) => Err(fault.at(&self.shared.path)),
+                    _ => Err(self.poison()),
+                }
+            }
+        }
+    }
+
+    fn commit_on_disk(&self) -> Outcome<u64> {
+        let database = self.shared.database.read();
+        let Some(database) = &*database else {
+            return Err(Fault::damage("it could not be opened again"));
+        };
+        last_commit(database)
+    }
+
+    /// Enforces the retention, now and then.
+    fn keep_now_and_then(&mut self) {
+        self.since_retention += 1;
+        if self.since_retention < RETENTION_COMMITS || self.retention == Retention::new() {
+            return;
+        }
+        self.since_retention = 0;
+        if let Err(error) = self.trim(self.retention)
+            && error.kind() != ErrorKind::Poisoned
+        {
+            tracing::warn!(%error, "a store could not remove what is beyond its retention");
+        }
+    }
+
+    fn key_version(&self, key: &Text) -> Result<u64> {
+        let more = self.keys.get(key).copied().unwrap_or_default();
+        self.shared.read(|database| {
+            let table = database.begin_read()?.open_table(KEYS)?;
+            Ok(more + table.get(&**key)?.map_or(0, |row| row.value()))
+        })
+    }
+
+    fn close(&mut self) {
+        let in_line = self.shared.queue.in_line_at_the_end();
+        let result = match self.shared.check() {
+            Ok(()) => self.write_down(),
+            Err(error) => Err(error),
+        };
+        drop(self.shared.database.write().take());
+        let mut report = CloseReport::default();
+        report.committed = in_line;
+        let said = result.map(|()| report).map_err(|error| (error.kind(), error.to_string()));
+        *self.shared.report.lock() = Some(said);
+        self.shared.end(End::Closed);
+    }
+
+    /// Writes down what is only known from frames, so that the next one to open need not read them.
+    fn write_down(&mut self) -> Result<()> {
+        let shared = self.shared.clone();
+        let database = shared.database.read();
+        let Some(open) = &*database else { return Ok(()) };
+        let head = self.head;
+        let done = contained(|| {
+            let txn = open.begin_write()?;
+            crate::schema::write_head(&txn, head)?;
+            Ok(txn.commit()?)
+        });
+        drop(database);
+        done.map_err(|fault| self.failed(fault))
+    }
+}
+
+fn last_commit(database: &Database) -> Outcome<u64> {
+    let txn = database.begin_read()?;
+    let head = crate::schema::meta(&txn.open_table(META)?)?.head;
+    let frames = txn.open_table(FRAMES)?;
+    let newest = crate::log::headings(&frames, u64::MAX)?.last().transpose()?;
+    Ok(newest.map_or(head.commit, |heading| heading.commit.max(head.commit)))
+}

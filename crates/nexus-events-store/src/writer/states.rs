@@ -1,0 +1,114 @@
+//! State as a commit finds and changes it.
+
+use std::collections::HashMap;
+
+use nexus_events_dispatch::store::{Append, Expected, StateWrite, Versioned};
+use nexus_events_dispatch::{Error, ErrorKind};
+use redb::{ReadableTable, Table, WriteTransaction};
+
+use crate::bytes::{sealed, unsealed};
+use crate::error::{Fault, Outcome};
+use crate::schema::STATE;
+
+type StateTable<'t> = Table<'t, (&'static str, &'static [u8]), &'static [u8]>;
+
+/// The table of states, opened when somebody needs it.
+pub(super) struct States<'t> {
+    txn: &'t WriteTransaction,
+    table: Option<StateTable<'t>>,
+}
+
+impl<'t> States<'t> {
+    pub(super) fn new(txn: &'t WriteTransaction) -> Self {
+        Self { txn, table: None }
+    }
+
+    pub(super) fn txn(&self) -> &'t WriteTransaction {
+        self.txn
+    }
+
+    fn table(&mut self) -> Outcome<&mut StateTable<'t>> {
+        let table = match self.table.take() {
+            Some(table) => table,
+            None => self.txn.open_table(STATE)?,
+        };
+        Ok(self.table.insert(table))
+    }
+
+    fn version(&mut self, write: &StateWrite) -> Outcome<u64> {
+        let row = self.table()?.get((&*write.space, &write.key[..]))?;
+        match row {
+            Some(row) => Ok(decode(row.value()).map_err(|why| wrong(write, why))?.version),
+            None => Ok(0),
+        }
+    }
+
+    /// Whether everything is as expected, when this is to be commit `commit`.
+    pub(super) fn check(&mut self, append: &Append, commit: u64) -> Outcome<Result<(), Error>> {
+        // A later change of the same key meets what an earlier one has left.
+        let mut changed = HashMap::new();
+        for write in &append.state {
+            let place = (&write.space, &write.key);
+            let version = match changed.get(&place) {
+                Some(version) => *version,
+                None if write.expected == Expected::Any => 0,
+                None => self.version(write)?,
+            };
+            if let Err(error) = holds(write.expected, version, || named(write)) {
+                return Ok(Err(error));
+            }
+            changed.insert(place, if write.value.is_some() { commit } else { 0 });
+        }
+        Ok(Ok(()))
+    }
+
+    pub(super) fn apply(&mut self, append: &Append, commit: u64) -> Outcome<()> {
+        for write in &append.state {
+            let table = self.table()?;
+            let place = (&*write.space, &write.key[..]);
+            match &write.value {
+                Some(value) => drop(table.insert(place, &encode(commit, value)[..])?),
+                None => drop(table.remove(place)?),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn named(write: &StateWrite) -> String {
+    format!("the state `{}` of `{}`", String::from_utf8_lossy(&write.key), write.space)
+}
+
+fn wrong(write: &StateWrite, why: &str) -> Fault {
+    Fault::damage(format!("{}: {why}", named(write)))
+}
+
+pub(super) fn holds(
+    expected: Expected,
+    version: u64,
+    what: impl FnOnce() -> String,
+) -> Result<(), Error> {
+    match expected.holds(version) {
+        true => Ok(()),
+        false => {
+            let what = what();
+            let message = format!(
+                "{what} is at version {version}, not {expected:?}; read it again and decide anew"
+            );
+            Err(Error::of_store(ErrorKind::Conflict, message))
+        }
+    }
+}
+
+/// State as it is stored.
+pub(super) fn encode(version: u64, value: &[u8]) -> Vec<u8> {
+    let mut bytes = version.to_le_bytes().to_vec();
+    bytes.extend_from_slice(value);
+    sealed(&bytes)
+}
+
+pub(crate) fn decode(stored: &[u8]) -> Result<Versioned, &'static str> {
+    let (version, value) =
+        unsealed(stored)?.split_first_chunk().ok_or("it ends too early")?;
+    Ok(Versioned::new(value.to_vec(), u64::from_le_bytes(*version)))
+}
