@@ -238,5 +238,5 @@ async fn only_what_is_meant_is_stored() {
     assert_eq!((again.offset, again.duplicate), (Some(1), true));
     let report = bus.publish_and_wait(numbered(2)).await.unwrap();
     assert_eq!((report.offset, report.duplicate), (Some(2), false));
-    assert_eq!(store.bounds().len(), 1);
+    assert_eq!(store.bounds().len(), 2);
 }
