@@ -36,6 +36,7 @@ mod config;
 mod demo;
 mod exit;
 mod http;
+mod keep;
 mod output;
 mod serving;
 mod signals;

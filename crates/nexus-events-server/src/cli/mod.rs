@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::commands;
 use crate::demo;
 use crate::exit::{Exit, Failure};
+use crate::keep::KeepArgs;
 
 /// Where a server listens unless told otherwise.
 pub(crate) const BIND_DEFAULT: &str = "127.0.0.1:7878";
@@ -71,6 +72,8 @@ pub(crate) struct ServeArgs {
     /// Blocking handlers that run at the same time: 1 to 1024
     #[arg(long, env = "NEXUS_WORKERS", default_value_t = nexus_events_dispatch::limits::WORKERS_DEFAULT)]
     pub(crate) workers: usize,
+    #[command(flatten)]
+    pub(crate) keep: KeepArgs,
 }
 
 /// How the demo runs.
@@ -94,6 +97,9 @@ pub(crate) struct DemoArgs {
     /// How many events of a type the data must have for the check to hold; may be repeated
     #[arg(long, value_name = "TYPE=N", value_parser = expectation)]
     pub(crate) expect: Vec<(String, u64)>,
+    /// Without the store, which is a file among the system's temporary ones until the demo ends
+    #[arg(long)]
+    pub(crate) ephemeral: bool,
 }
 
 /// What is published, and where.
@@ -203,7 +209,7 @@ mod tests {
         }
         let serve = command.find_subcommand_mut("serve").unwrap().render_help().to_string();
         assert!(serve.contains(&format!("1 to {}", crate::limits::WORKERS_MAX)), "{serve}");
-        assert!(serve.contains(&format!("0 to {}", commands::serve::HISTORY_MAX)), "{serve}");
+        assert!(serve.contains(&format!("0 to {}", crate::limits::HISTORY_MAX)), "{serve}");
     }
 
     #[test]
