@@ -17,7 +17,8 @@ const TYPES: [&str; 4] = ["order.created", "order.paid", "user.login", "sensor.m
 
 fn draft(number: u64) -> EventBuilder {
     let text = "x".repeat(340);
-    let payload = format!(r#"{{"order_id":{number},"customer":"c-{}","text":"{text}"}}"#, number % 97);
+    let payload =
+        format!(r#"{{"order_id":{number},"customer":"c-{}","text":"{text}"}}"#, number % 97);
     Event::builder(TYPES[(number % 4) as usize])
         .source("shop")
         .payload(nexus_events_model::Payload::from_json(payload).unwrap())
@@ -162,7 +163,12 @@ async fn million(path: &Path) {
     drop(store);
     let began = Instant::now();
     let store = Store::open(path).unwrap();
-    println!("opened in {:.3} s, {} events, {} bytes of disk", began.elapsed().as_secs_f64(), store.bounds().len(), store.stats().disk_bytes);
+    println!(
+        "opened in {:.3} s, {} events, {} bytes of disk",
+        began.elapsed().as_secs_f64(),
+        store.bounds().len(),
+        store.stats().disk_bytes
+    );
     for _ in 0..2 {
         let began = Instant::now();
         let (mut next, mut read) = (Some(Read::all().events(4096).bytes(usize::MAX)), 0);

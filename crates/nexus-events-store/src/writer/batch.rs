@@ -193,11 +193,7 @@ impl Batch {
         Appended::new(Offset::new(first), Offset::new(last), commit, recorded)
     }
 
-    fn write(
-        &mut self,
-        mut frame: FrameWriter,
-        txn: &WriteTransaction,
-    ) -> Outcome<()> {
+    fn write(&mut self, mut frame: FrameWriter, txn: &WriteTransaction) -> Outcome<()> {
         self.has_frame = frame.heading().events > 0;
         if !self.has_frame {
             if !self.named.is_empty() {

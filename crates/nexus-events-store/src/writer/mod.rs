@@ -337,9 +337,13 @@ impl Writer {
         let shared = self.shared.clone();
         let database = shared.database.read();
         let Some(open) = &*database else { return Ok(()) };
-        let head = self.head;
+        let mut head = self.head;
         let done = contained(|| {
             let txn = open.begin_write()?;
+            if !self.keys.is_empty() {
+                self.write_keys(&txn)?;
+            }
+            head.keys_at = head.next;
             schema::write_head(&txn, head)?;
             Ok(txn.commit()?)
         });

@@ -60,9 +60,9 @@ impl Writer {
         let mut table = txn.open_table(HAPPENED)?;
         let since = self.happened.since(now);
         for _ in 0..FORGOTTEN_MAX {
-            let oldest = table.first()?.map(|(key, row)| {
-                (key.value(), happened::read(row.value()).unwrap_or_default())
-            });
+            let oldest = table
+                .first()?
+                .map(|(key, row)| (key.value(), happened::read(row.value()).unwrap_or_default()));
             let Some((key, all)) = oldest else { break };
             if all.iter().any(|named| named.recorded >= since) {
                 break;
