@@ -207,13 +207,37 @@ impl Context {
         poll_fn(|task| self.within(|| future.as_mut().poll(task))).await
     }
 
+    /// Whether the event was published before and is given again now, by
+    /// [`Bus::replay`], [`Bus::redeliver`] or a replay of a dead letter. A handler that does
+    /// something outside, such as sending mail, may leave that out.
+    ///
+    /// ```
+    /// use nexus_events_dispatch::{Bus, Context, HandlerExt};
+    /// use nexus_events_model::Event;
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let bus = Bus::new();
+    /// let mail = |_: &Event, context: &Context| !context.is_replay();
+    /// bus.on("order.created", mail.named("mail"))?;
+    /// let event = bus.stamp(Event::builder("order.created"))?;
+    /// let report = bus.publish_and_wait(event.clone()).await?;
+    /// assert_eq!(report.outcome("mail").unwrap().value, true);
+    /// assert_eq!(bus.redeliver("mail", event).await?.outcome("mail").unwrap().value, false);
+    /// # Ok::<(), nexus_events_dispatch::Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn is_replay(&self) -> bool {
+        match &self.way {
+            Way::OnStack(_) => false,
+            Way::Tracked(delivery) => delivery.is_replay(),
+        }
+    }
+
     /// The bus.
     #[must_use]
     pub fn bus(&self) -> &Bus {
         &self.delivery().bus
     }
 
-    /// What was given to the bus for handlers; leaves a pass on its stack.
     /// How many attempts were made before a restart.
     pub(crate) fn attempts_before(&self) -> u32 {
         let before = self.log_place().filter(|place| place.attempt == self.attempt);
@@ -228,6 +252,7 @@ impl Context {
         }
     }
 
+    /// What was given to the bus for handlers; leaves a pass on its stack.
     pub(crate) fn states(&self) -> &States {
         match &self.way {
             Way::OnStack(on_stack) => &on_stack.route.states,

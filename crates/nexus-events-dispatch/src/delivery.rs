@@ -58,6 +58,8 @@ pub(crate) struct Delivery {
     report: Option<Report>,
     /// Where it is from, when a consumer has taken it from the log.
     from_log: Option<FromLog>,
+    /// Whether it was published before.
+    is_replay: bool,
     /// Keeps the event counted as in flight.
     admission: Mutex<Option<Admission>>,
     is_follow_up: bool,
@@ -87,7 +89,7 @@ impl Delivery {
         let bus = admission.bus().clone();
         bus.record_here(&event);
         let route = bus.route(event.event_type());
-        Self::along(route, event, lineage, outer, admission, sender)
+        Arc::new(Self::along(route, event, lineage, outer, admission, sender))
     }
 
     /// A delivery to the handlers of this route.
@@ -98,13 +100,13 @@ impl Delivery {
         outer: Option<Context>,
         admission: Admission,
         sender: Option<oneshot::Sender<PublishReport>>,
-    ) -> Arc<Self> {
+    ) -> Self {
         let begun = admission.bus().counters().published();
         let report = sender.map(|sender| Report::new(route.len(), sender));
         let mut delivery =
             Self::blank(admission.bus().clone(), event, route, Some(admission), report);
         (delivery.lineage, delivery.outer, delivery.begun) = (lineage, outer, begun);
-        Arc::new(delivery)
+        delivery
     }
 
     /// What an event that passed on a stack goes on as. It is counted there for the time being.
@@ -174,6 +176,7 @@ impl Delivery {
             counted: true,
             report,
             from_log: None,
+            is_replay: false,
             is_follow_up: admission.as_ref().is_some_and(Admission::is_follow_up),
             admission: Mutex::new(admission),
             route,
@@ -198,16 +201,18 @@ impl Delivery {
         Ok(Self::new(event, Lineage::default(), Context::innermost(), admission, sender))
     }
 
-    /// A delivery of an event that was published before to one handler alone.
+    /// A delivery of an event that was published before, to these handlers alone.
     pub(crate) fn again(
         bus: &Bus,
         event: Event,
-        entry: Arc<Entry>,
+        route: Route,
         sender: oneshot::Sender<PublishReport>,
     ) -> Result<Arc<Self>> {
-        let admission = Admission::first(bus)?;
-        let route = Arc::new(Route::new(vec![entry]));
-        Ok(Self::along(route, event, Lineage::default(), None, admission, Some(sender)))
+        let (admission, lineage, route) =
+            (Admission::first(bus)?, Lineage::default(), route.into());
+        let mut again = Self::along(route, event, lineage, None, admission, Some(sender));
+        again.is_replay = true;
+        Ok(Arc::new(again))
     }
 
     /// Queues an event published by a handler of this one, which may have been admitted before.
@@ -246,14 +251,15 @@ impl Delivery {
         &self,
         context: &Context,
         event: Event,
-        entry: Arc<Entry>,
+        route: Route,
     ) -> Result<Nested> {
         let lineage = self.lineage.descend(&self.event, Some(Asking::of(context)))?;
         let admission = Admission::nested(&self.bus)?;
         let (sender, receiver) = oneshot::channel();
-        let (route, outer) = (Arc::new(Route::new(vec![entry])), self.outer.clone());
-        let delivery = Self::along(route, event, lineage, outer, admission, Some(sender));
-        Ok(Nested { delivery, receiver })
+        let (route, outer) = (route.into(), self.outer.clone());
+        let mut again = Self::along(route, event, lineage, outer, admission, Some(sender));
+        again.is_replay = true;
+        Ok(Nested { delivery: Arc::new(again), receiver })
     }
 
     /// The event with the conversation, the cause and the trace filled in.
@@ -287,6 +293,15 @@ impl Delivery {
 
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled.get().is_some()
+    }
+
+    /// Whether it is what a publish has led to, and nothing that is given again.
+    fn is_first(&self) -> bool {
+        self.from_log.is_none() && !self.is_replay
+    }
+
+    pub(crate) fn is_replay(&self) -> bool {
+        self.is_replay
     }
 
     pub(crate) fn route(&self) -> &Route {
@@ -412,7 +427,7 @@ impl Delivery {
         if let Some((by, reason)) = self.cancelled.get() {
             let why = Text::from(format!("cancelled by {by}: {reason}"));
             let wave = self.wave.start.load(Ordering::Relaxed);
-            if let Some(entry) = self.route.get(wave).filter(|_| self.from_log.is_none()) {
+            if let Some(entry) = self.route.get(wave).filter(|_| self.is_first()) {
                 self.bus.stored_cancelled(&self.event, by, entry.priority, reason);
             }
             for place in self.wave.end.load(Ordering::Relaxed)..self.route.len() {
@@ -552,7 +567,9 @@ impl Drop for Delivery {
         }
         if self.counted {
             self.bus.counters().concluded(End::Lost);
-            self.bus.stored_lost(&self.event);
+            if self.is_first() {
+                self.bus.stored_lost(&self.event);
+            }
         }
         if let Some(from_log) = &self.from_log {
             from_log.end(&self.event);

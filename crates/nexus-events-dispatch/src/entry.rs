@@ -102,6 +102,12 @@ impl Entry {
         self.group.get().map_or(&self.name, |head| &head.name)
     }
 
+    /// Whether it, or its group, takes events from the log.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.front.get().is_some()
+            || self.group.get().is_some_and(|head| head.front.get().is_some())
+    }
+
     pub(crate) fn accepts(&self, event: &Event) -> bool {
         self.filters.iter().all(|filter| filter.matches(event))
     }

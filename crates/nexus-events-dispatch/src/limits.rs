@@ -145,6 +145,16 @@ pub const DEAD_LETTER_BYTES_DEFAULT: usize = 64 * 1024 * 1024;
 /// Longest error text kept in a dead letter, in bytes; what is longer is cut.
 pub const DEAD_LETTER_ERROR_BYTES_MAX: usize = 4_096;
 
+/// How long another program waits for one that replays a dead letter of the same store and says
+/// nothing any more. One that lives says so three times as often.
+pub const DEAD_LETTER_CLAIM: Duration = Duration::from_secs(30);
+
+/// Dead letters without a key that are replayed at the same time, and keys.
+pub const DEAD_LETTER_REPLAYS: usize = 8;
+
+/// How long it takes at most until a bus with a store discards dead letters that are too old.
+pub const DEAD_LETTER_EXPIRY: Duration = Duration::from_secs(60);
+
 /// How long a key counts as seen unless the layer says otherwise.
 pub const DEDUP_WINDOW_DEFAULT: Duration = Duration::from_secs(600);
 

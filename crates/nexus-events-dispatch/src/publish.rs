@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::delivery::{Delivery, Wait};
 use crate::entrance::{Entering, Entrance, now};
 use crate::error::{Error, Result};
+use crate::route::Route;
 use crate::store::Offset;
 use crate::sync::oneshot;
 use crate::trace;
@@ -219,11 +220,16 @@ impl Bus {
         if Context::is_within(self, entry.id) {
             return Err(Error::waits_for_itself(handler));
         }
+        self.give_again(event, Route::new(vec![entry])).await
+    }
+
+    /// Gives an event that was published before to these handlers, and returns when they are done.
+    pub(crate) async fn give_again(&self, event: Event, route: Route) -> Result<PublishReport> {
         if let Some(context) = Context::current(self) {
-            return context.delivery().nested_again(&context, event, entry)?.report(&context).await;
+            return context.delivery().nested_again(&context, event, route)?.report(&context).await;
         }
         let (sender, receiver) = oneshot::channel();
-        Delivery::drive(Delivery::again(self, event, entry, sender)?, Wait::Here).await;
+        Delivery::drive(Delivery::again(self, event, route, sender)?, Wait::Here).await;
         receiver.await.map_err(|_| Error::cut_off())
     }
 }

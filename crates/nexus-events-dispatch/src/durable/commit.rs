@@ -1,5 +1,6 @@
 //! What a handler does in one commit with having handled its event.
 
+use super::FromLog;
 use crate::context::Context;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{Append, Appended, Offset};
@@ -25,7 +26,8 @@ impl Context {
     /// may be called again. The events are stored, then dispatched as follow-ups; they inherit the
     /// conversation and pass no layer of the bus.
     ///
-    /// After it the event is not given to the handler again, even if it fails.
+    /// After it the event is not given to the handler again, even if it fails. In a
+    /// [replay](Context::is_replay) it commits what it is given and nothing besides.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -51,20 +53,28 @@ impl Context {
     /// [`ErrorKind::Unsupported`] for a handler that is not durable, or a second commit; those of
     /// [`EventStore::append`](crate::store::EventStore::append), then nothing has happened.
     pub async fn commit(&self, append: Append) -> Result<Appended> {
-        let (Some(from_log), Some(durables)) = (self.log_place(), self.bus().durables()) else {
+        // A replay comes from elsewhere than from the log, and there is nothing to mark.
+        let from_log = self.log_place();
+        let is_durable = from_log.is_some() || self.entry().is_durable();
+        let Some(durables) = self.bus().durables().filter(|_| is_durable) else {
             return Err(unsupported("only a durable handler commits; add `.durable(name)` to it"));
         };
-        if from_log.is_committed() {
+        if from_log.is_some_and(FromLog::is_committed) {
             return Err(unsupported("this event is committed already; put all into one commit"));
         }
-        let mut append = from_log.with_mark(append);
+        let mut append = match from_log {
+            Some(from_log) => from_log.with_mark(append),
+            None => append,
+        };
         for keyed in &mut append.events {
             keyed.event = self.delivery().adopt(keyed.event.clone())?;
         }
         let events: Vec<_> = append.events.iter().map(|keyed| keyed.event.clone()).collect();
         let entering: Vec<_> = events.iter().map(|event| durables.enter(event)).collect();
         let appended = durables.store().append(append).await?;
-        from_log.committed();
+        if let Some(from_log) = from_log {
+            from_log.committed();
+        }
         let mut offset = appended.first;
         for (entering, event) in entering.into_iter().zip(events) {
             let id = event.id().clone();

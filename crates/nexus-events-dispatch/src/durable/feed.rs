@@ -149,7 +149,11 @@ impl Feed {
         );
         let bus = self.bus()?;
         let letter = DeadLetter::crash_loop(&bus, &self.target, &stored.event, text.into());
-        self.durables.letters.park(letter).await?;
+        self.durables.letters.park(letter.clone()).await?;
+        if let Some(event) = self.durables.letters.failure_event(&letter) {
+            // What refuses it has counted it.
+            let _ = bus.publish(event).await;
+        }
         self.consumer.counts.crash_parked.fetch_add(1, Ordering::Relaxed);
         self.consumer.counts.parked.fetch_add(1, Ordering::Relaxed);
         self.done(stored.offset);

@@ -18,6 +18,8 @@ pub(super) struct Window {
 }
 
 pub(super) struct Item {
+    /// What it was taken as: an event that is written as JSON later is larger then.
+    bytes: usize,
     pub(super) stored: StoredEvent,
     /// Whether a handler has it now, or it is in its queue.
     pub(super) given: bool,
@@ -43,7 +45,7 @@ impl Window {
         let (offset, bytes) = (stored.offset, stored.event.size());
         self.seen = self.seen.max(offset);
         self.bytes += bytes;
-        self.items.insert(offset, Item { stored, given: false, committed: false });
+        self.items.insert(offset, Item { bytes, stored, given: false, committed: false });
     }
 
     /// Up to here nothing else is to be handled.
@@ -58,7 +60,7 @@ impl Window {
     /// The event is handled or parked; what was known of it.
     pub(super) fn done(&mut self, offset: Offset) -> Option<Item> {
         let item = self.items.remove(&offset)?;
-        self.bytes -= item.stored.event.size();
+        self.bytes -= item.bytes;
         self.attempts.remove(&offset);
         self.crashes.remove(&offset);
         Some(item)
@@ -190,6 +192,24 @@ mod tests {
         window.item(Offset::new(1)).unwrap().committed = true;
         assert_eq!(window.acked(), Offset::new(1));
         assert_eq!(window.cursor(true).pending, [Offset::new(2)]);
+    }
+
+    #[test]
+    fn an_event_may_grow_while_it_is_held() {
+        let mut window = Window::default();
+        let event = Event::builder("a").id("1").timestamp(OffsetDateTime::UNIX_EPOCH);
+        let event = event.payload(serde_json::json!([true, true, true])).build().unwrap();
+        window.take(StoredEvent::new(
+            Offset::new(1),
+            None,
+            OffsetDateTime::UNIX_EPOCH,
+            event.clone(),
+        ));
+        let before = event.size();
+        event.payload().json().unwrap();
+        assert_ne!(event.size(), before);
+        window.done(Offset::new(1));
+        assert_eq!(window.bytes, 0);
     }
 
     #[test]

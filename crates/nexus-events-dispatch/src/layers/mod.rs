@@ -76,7 +76,7 @@ pub use self::backoff::{Backoff, Delays, Jitter};
 pub use self::circuit_breaker::{CircuitBreaker, CircuitState, CircuitStats};
 pub use self::dead_letter::{
     DeadLetter, DeadLetterFilter, DeadLetterLayer, DeadLetterStats, DeadLetterStore, DeadLetters,
-    OnPark, ReplayReport, Replayed,
+    DeadLettersBuilder, Imported, OnFull, OnPark, ReplayReport, Replayed,
 };
 pub use self::dedup::Dedup;
 pub use self::rate_limit::RateLimit;

@@ -4,15 +4,19 @@ use std::fmt;
 
 use nexus_events_model::{EventId, Text};
 use serde_json::Value;
+use tracing::warn;
+use uuid::Uuid;
 
-use super::record::{DeadLetter, DeadLetterFilter};
-use super::state::{Bounds, State};
+use super::filter::DeadLetterFilter;
+use super::options::DeadLettersBuilder;
+use super::record::DeadLetter;
+use super::state::{Put, State};
+use super::stats::Counts;
 use super::store::DeadLetterStore;
-use super::stored::Stored;
+use super::stored::{Now, Stored};
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{DEAD_LETTER_BYTES_DEFAULT, DEAD_LETTERS_DEFAULT};
-use crate::store::EventStore;
-use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
+use crate::store::{Epoch, EventStore};
+use crate::sync::{Arc, Mutex, Ordering};
 
 /// Dead letters copied at a time, for a list.
 const PAGE_LETTERS: usize = 256;
@@ -42,58 +46,36 @@ pub struct DeadLetters(Arc<Inner>);
 
 struct Inner {
     state: Mutex<State>,
-    bounds: Bounds,
-    store: Option<Box<dyn DeadLetterStore>>,
+    settings: DeadLettersBuilder,
+    kept: Kept,
+    /// Who this is, where several programs use one store.
+    owner: Uuid,
     counts: Counts,
 }
 
-#[derive(Default)]
-pub(super) struct Counts {
-    pub(super) parked: AtomicU64,
-    pub(super) refused: AtomicU64,
-    pub(super) replayed: AtomicU64,
-    pub(super) discarded: AtomicU64,
-}
-
-/// What became of dead letters so far.
-///
-/// ```
-/// use nexus_events_dispatch::layers::DeadLetters;
-/// let stats = DeadLetters::new().stats();
-/// assert_eq!((stats.letters, stats.letters_max), (0, 10_000));
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct DeadLetterStats {
-    /// How many there are.
-    pub letters: usize,
-    /// The most there can be.
-    pub letters_max: usize,
-    /// About how many bytes they hold.
-    pub bytes: usize,
-    /// The most they can hold.
-    pub bytes_max: usize,
-    /// Events parked, one that failed again after a replay included.
-    pub parked: u64,
-    /// Events that could not be parked.
-    pub refused: u64,
-    /// Events that a replay got through.
-    pub replayed: u64,
-    /// Events that were discarded.
-    pub discarded: u64,
+/// Where they are kept besides in memory.
+pub(super) enum Kept {
+    Memory,
+    Own(Box<dyn DeadLetterStore>),
+    Shared(Stored),
 }
 
 impl DeadLetters {
     /// Empty, in memory, at most 10,000 dead letters and 64 MiB.
     #[must_use]
     pub fn new() -> Self {
-        Self::bounded(DEAD_LETTERS_DEFAULT, DEAD_LETTER_BYTES_DEFAULT)
+        Self::with(DeadLettersBuilder::default(), Kept::Memory)
     }
 
     /// Empty, in memory, at most so many dead letters and about so many bytes.
     #[must_use]
     pub fn bounded(letters: usize, bytes: usize) -> Self {
-        Self::with(State::default(), Bounds { letters, bytes }, None)
+        Self::with(Self::builder().letters(letters).bytes(bytes), Kept::Memory)
+    }
+
+    /// Dead letters with other settings.
+    pub fn builder() -> DeadLettersBuilder {
+        DeadLettersBuilder::default()
     }
 
     /// What is in this store, written through to it from now on; at most as many as in
@@ -102,15 +84,11 @@ impl DeadLetters {
     /// # Errors
     /// Those of the store.
     pub async fn open(store: impl DeadLetterStore) -> Result<Self> {
-        let mut state = State::default();
-        for letter in store.load().await? {
-            state.load(letter);
-        }
-        let bounds = Bounds { letters: DEAD_LETTERS_DEFAULT, bytes: DEAD_LETTER_BYTES_DEFAULT };
-        Ok(Self::with(state, bounds, Some(Box::new(store))))
+        Self::builder().open(store).await
     }
 
-    /// What is in this event store, written through to it from now on, as [`open`](Self::open).
+    /// What is in this event store, written through to it from now on, as
+    /// [`DeadLettersBuilder::stored`] says.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -123,12 +101,19 @@ impl DeadLetters {
     /// # Errors
     /// Those of the store, and [`ErrorKind::Corrupt`] for one that cannot be read.
     pub async fn stored(store: Arc<dyn EventStore>) -> Result<Self> {
-        Self::open(Stored(store)).await
+        Self::builder().stored(store).await
     }
 
-    fn with(state: State, bounds: Bounds, store: Option<Box<dyn DeadLetterStore>>) -> Self {
-        let counts = Counts::default();
-        Self(Arc::new(Inner { state: Mutex::new(state), bounds, store, counts }))
+    pub(super) fn with(settings: DeadLettersBuilder, kept: Kept) -> Self {
+        let (state, counts) = (Mutex::default(), Counts::default());
+        let owner = Epoch::random().name();
+        Self(Arc::new(Inner { state, settings, kept, owner, counts }))
+    }
+
+    /// With those that are in the store.
+    pub(super) fn load(self, letters: Vec<DeadLetter>) -> Self {
+        letters.into_iter().for_each(|letter| drop(self.state(|state| state.insert(letter))));
+        self
     }
 
     /// The dead letter with this id.
@@ -153,45 +138,14 @@ impl DeadLetters {
             .collect()
     }
 
+    pub(super) fn list_ids(&self, filter: &DeadLetterFilter) -> Vec<u64> {
+        self.list(filter, usize::MAX).into_iter().map(|letter| letter.id).collect()
+    }
+
     /// Those that match, as a list of [`DeadLetter::to_json`].
     #[must_use]
     pub fn export(&self, filter: &DeadLetterFilter) -> Value {
         self.list(filter, usize::MAX).iter().map(DeadLetter::to_json).collect()
-    }
-
-    /// Gives one up for good; what it was.
-    ///
-    /// ```
-    /// use nexus_events_dispatch::{ErrorKind, layers::DeadLetters};
-    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// let error = DeadLetters::new().discard(7).await.unwrap_err();
-    /// assert_eq!(error.kind(), ErrorKind::UnknownDeadLetter);
-    /// # });
-    /// ```
-    ///
-    /// # Errors
-    /// [`ErrorKind::UnknownDeadLetter`]; those of the store, then it stays.
-    pub async fn discard(&self, id: u64) -> Result<DeadLetter> {
-        let letter = self.remove(id).await?.ok_or_else(|| unknown(id))?;
-        self.0.counts.discarded.fetch_add(1, Ordering::Relaxed);
-        Ok(letter)
-    }
-
-    /// How many there are and what became of others.
-    #[must_use]
-    pub fn stats(&self) -> DeadLetterStats {
-        let (letters, bytes) = self.state(|state| (state.len(), state.bytes));
-        let Counts { parked, refused, replayed, discarded } = &self.0.counts;
-        DeadLetterStats {
-            letters,
-            letters_max: self.0.bounds.letters,
-            bytes,
-            bytes_max: self.0.bounds.bytes,
-            parked: parked.load(Ordering::Relaxed),
-            refused: refused.load(Ordering::Relaxed),
-            replayed: replayed.load(Ordering::Relaxed),
-            discarded: discarded.load(Ordering::Relaxed),
-        }
     }
 
     /// Whether an event of this handler is parked.
@@ -201,52 +155,179 @@ impl DeadLetters {
 
     /// Keeps a letter of this content in memory; its id is given here.
     pub(super) fn park_in_memory(&self, letter: DeadLetter) -> Result<()> {
-        self.count(self.keep(letter).map(|_| ()))
+        self.expire_in_memory(letter.last_failure);
+        self.count(self.keep(letter).map(|put| put.gone.len()))
     }
 
     /// The same, written through to the store when there is one.
     pub(crate) async fn park(&self, letter: DeadLetter) -> Result<()> {
+        // What is too old may stay until the next time, if the store fails.
+        let _ = self.expire(letter.last_failure).await;
         self.count(self.write_through(letter).await)
     }
 
-    fn count(&self, parked: Result<()>) -> Result<()> {
+    fn count(&self, parked: Result<usize>) -> Result<()> {
         let counts = &self.0.counts;
         let count = if parked.is_ok() { &counts.parked } else { &counts.refused };
         count.fetch_add(1, Ordering::Relaxed);
-        parked
+        let dropped = parked.inspect_err(|error| warn!(%error, "an event could not be parked"))?;
+        if dropped > 0 {
+            warn!(dropped, "dead letters were dropped to make room");
+            counts.dropped.fetch_add(dropped as u64, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
-    fn keep(&self, letter: DeadLetter) -> Result<(u64, Option<DeadLetter>)> {
-        let bounds = self.0.bounds;
+    fn keep(&self, letter: DeadLetter) -> Result<Put> {
         // Where the letter is refused, the payload's drop is not under the lock.
         let _outlives = letter.event.clone();
-        self.state(|state| state.put(letter, bounds))
+        self.state(|state| state.put(letter, &self.0.settings))
     }
 
-    async fn write_through(&self, letter: DeadLetter) -> Result<()> {
-        let (id, before) = self.keep(letter)?;
-        let Some(store) = &self.0.store else { return Ok(()) };
-        let Some(letter) = self.get(id) else { return Ok(()) };
-        let stored = store.put(letter).await;
-        if stored.is_err() {
-            let removed = self.state(|state| match before {
-                Some(before) => state.load(before),
-                None => state.remove(id),
-            });
-            drop(removed);
+    /// Gives back how many went to make room.
+    async fn write_through(&self, letter: DeadLetter) -> Result<usize> {
+        if self.has_store() {
+            // What is no JSON cannot be stored.
+            letter.event.payload().json()?;
+        }
+        loop {
+            let put = self.keep(letter.clone())?;
+            let (id, dropped) = (put.letter.id, put.gone.len());
+            let Err(error) = self.store(&put.letter, &put.gone).await else { return Ok(dropped) };
+            self.take_back(put);
+            if error.kind() != ErrorKind::Conflict {
+                return Err(error);
+            }
+            // Somebody else has given this id, or changed it.
+            self.reload(id).await?;
+        }
+    }
+
+    fn take_back(&self, put: Put) {
+        let removed = self.state(|state| match put.before {
+            Some(before) => state.insert(before),
+            None => state.remove(put.letter.id),
+        });
+        drop(removed);
+        put.gone.into_iter().for_each(|gone| drop(self.state(|state| state.insert(gone))));
+    }
+
+    async fn store(&self, letter: &DeadLetter, gone: &[DeadLetter]) -> Result<()> {
+        match &self.0.kept {
+            Kept::Memory => Ok(()),
+            Kept::Shared(stored) => {
+                let gone: Vec<u64> = gone.iter().map(|letter| letter.id).collect();
+                stored.put(letter, &gone).await
+            }
+            Kept::Own(store) => {
+                store.put(letter.clone()).await?;
+                for letter in gone {
+                    store.remove(letter.id).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The new state of one that is known.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] when it is another one meanwhile, which is known then; those of the
+    /// store.
+    pub(super) async fn change(&self, before: &DeadLetter, after: DeadLetter) -> Result<()> {
+        let id = after.id;
+        if !self.state(|state| state.replace(before, after.clone())) {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!("the dead letter {id} has changed"),
+            ));
+        }
+        let stored = self.store(&after, &[]).await;
+        if let Err(error) = &stored {
+            self.state(|state| state.replace(&after, before.clone()));
+            if error.kind() == ErrorKind::Conflict {
+                self.reload(id).await?;
+            }
         }
         stored
     }
 
     pub(super) async fn remove(&self, id: u64) -> Result<Option<DeadLetter>> {
-        if let Some(store) = &self.0.store {
-            store.remove(id).await?;
+        loop {
+            let removed = match &self.0.kept {
+                Kept::Memory => Ok(()),
+                Kept::Own(store) => store.remove(id).await,
+                Kept::Shared(stored) => stored.remove(id).await,
+            };
+            match removed {
+                Err(error) if error.kind() == ErrorKind::Conflict => self.reload(id).await?,
+                removed => {
+                    removed?;
+                    return Ok(self.state(|state| state.remove(id)));
+                }
+            }
         }
-        Ok(self.state(|state| state.remove(id)))
+    }
+
+    /// Reads one again that others may have changed.
+    pub(super) async fn reload(&self, id: u64) -> Result<()> {
+        let Kept::Shared(stored) = &self.0.kept else { return Ok(()) };
+        let outdated = match stored.get(id).await? {
+            Now::Same => None,
+            Now::Changed(letter) => self.state(|state| state.insert(*letter)),
+            Now::Gone => self.state(|state| state.remove(id)),
+        };
+        drop(outdated);
+        Ok(())
+    }
+
+    /// Reads what other programs, or other dead letters of this one, have done in the same event
+    /// store. Where nobody else uses it, or there is none, it changes nothing.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use nexus_events_dispatch::{layers::DeadLetters, store::MemoryStore};
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let letters = DeadLetters::stored(Arc::new(MemoryStore::new())).await?;
+    /// letters.refresh().await?;
+    /// # Ok::<(), nexus_events_dispatch::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the store, and [`ErrorKind::Corrupt`] for one that cannot be read.
+    pub async fn refresh(&self) -> Result<()> {
+        let Kept::Shared(stored) = &self.0.kept else { return Ok(()) };
+        let (changed, ids) = stored.read_all().await?;
+        let outdated = changed.into_iter().map(|letter| self.state(|state| state.insert(letter)));
+        drop(outdated.collect::<Vec<_>>());
+        let gone = stored.forget_others(&ids).into_iter();
+        drop(gone.map(|id| self.state(|state| state.remove(id))).collect::<Vec<_>>());
+        Ok(())
     }
 
     pub(super) fn has_store(&self) -> bool {
-        self.0.store.is_some()
+        !matches!(self.0.kept, Kept::Memory)
+    }
+
+    /// Whether others may use the same store.
+    pub(super) fn is_shared(&self) -> bool {
+        matches!(self.0.kept, Kept::Shared(_))
+    }
+
+    pub(super) fn owner(&self) -> Uuid {
+        self.0.owner
+    }
+
+    pub(super) fn bounds(&self) -> &DeadLettersBuilder {
+        &self.0.settings
+    }
+
+    pub(super) fn has_failure_events(&self) -> bool {
+        self.0.settings.failure_events
+    }
+
+    pub(super) fn id_of(&self, handler: &Text, event: &EventId) -> Option<u64> {
+        self.state(|state| state.id_of(handler, event))
     }
 
     pub(super) fn counts(&self) -> &Counts {

@@ -1,20 +1,34 @@
 //! Where events go that a handler gave up.
 
+mod claim;
+mod discard;
+mod edit;
+mod failure;
+mod filter;
 mod letters;
+mod lines;
+mod options;
 mod record;
 mod replay;
 mod state;
+mod stats;
 mod store;
 mod stored;
+mod together;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use nexus_events_model::{Event, OutcomeStatus, Pattern, Text};
 use time::OffsetDateTime;
 
-pub use self::letters::{DeadLetterStats, DeadLetters};
-pub use self::record::{DeadLetter, DeadLetterFilter};
+pub use self::filter::DeadLetterFilter;
+pub use self::letters::DeadLetters;
+pub use self::lines::Imported;
+pub use self::options::{DeadLettersBuilder, OnFull};
+pub use self::record::DeadLetter;
+use self::record::hash_of;
 pub use self::replay::{ReplayReport, Replayed};
+pub use self::stats::DeadLetterStats;
 pub use self::store::DeadLetterStore;
 use super::around::{Surround, around, call, caught, finish, text_of};
 use crate::context::Context;
@@ -197,9 +211,10 @@ impl Parcel {
             return self.after(retries, error);
         }
         if !self.letters.has_store() {
-            let letters = self.letters.clone();
             let letter = self.letter(&error);
-            return noted(error, letters.park_in_memory(letter));
+            let parked = self.letters.park_in_memory(letter.clone());
+            self.announce(&parked, &letter);
+            return noted(error, parked);
         }
         let (attempt, text) = (self.context.attempt(), text_of(&error).to_string());
         let first = match error.outcome() {
@@ -231,12 +246,23 @@ impl Parcel {
     }
 
     async fn park(self, error: HandlerError) -> HandlerError {
-        let letters = self.letters.clone();
         let letter = self.letter(&error);
-        noted(error, letters.park(letter).await)
+        let parked = self.letters.park(letter.clone()).await;
+        self.announce(&parked, &letter);
+        noted(error, parked)
     }
 
-    fn letter(self, error: &HandlerError) -> DeadLetter {
+    /// Publishes that it is parked, where that is wanted.
+    fn announce(&self, parked: &Result<()>, letter: &DeadLetter) {
+        if parked.is_ok()
+            && let Some(event) = self.letters.failure_event(letter)
+        {
+            // What refuses it has counted it.
+            let _ = self.context.publish(event);
+        }
+    }
+
+    fn letter(&self, error: &HandlerError) -> DeadLetter {
         let text = shortened(text_of(error));
         let attempts = match error.attempts() {
             _ if self.behind => Vec::new(),
@@ -246,10 +272,11 @@ impl Parcel {
         let now = self.context.bus().now();
         DeadLetter {
             id: 0,
-            event: self.event,
+            payload_hash: hash_of(&self.event),
+            event: self.event.clone(),
             handler: self.context.entry().loser().clone(),
-            pattern: self.pattern,
-            key: self.key,
+            pattern: self.pattern.clone(),
+            key: self.key.clone(),
             behind: self.behind,
             error: text,
             status: error.status(),
@@ -258,6 +285,8 @@ impl Parcel {
             last_failure: now,
             attempts,
             replays: 0,
+            edits: 0,
+            claim: None,
         }
     }
 }

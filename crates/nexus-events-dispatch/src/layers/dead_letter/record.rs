@@ -2,13 +2,12 @@
 
 use std::str::FromStr;
 
-use nexus_events_model::{
-    CorrelationId, Event, Filter, IsoFormat, OutcomeStatus, Pattern, Status, Text,
-};
+use nexus_events_model::{CorrelationId, Event, IsoFormat, OutcomeStatus, Pattern, Status, Text};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::claim::Claim;
 use crate::bus::Bus;
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
@@ -58,6 +57,13 @@ pub struct DeadLetter {
     pub last_failure: OffsetDateTime,
     /// How often it was replayed.
     pub replays: u32,
+    /// How often its event was [edited](super::DeadLetters::edit).
+    pub edits: u32,
+    /// Tells the payload as it first failed apart from others, edited ones too: the 64 bits of
+    /// FNV-1a of its JSON, 0 for one that is no JSON. It proves nothing to those who fear forgery.
+    pub payload_hash: u64,
+    /// Who replays it, where several programs may.
+    pub(crate) claim: Option<Claim>,
 }
 
 const STATUSES: [(Status, &str); 3] = [
@@ -87,6 +93,9 @@ impl DeadLetter {
             first_failure: now,
             last_failure: now,
             replays: 0,
+            edits: 0,
+            payload_hash: hash_of(event),
+            claim: None,
         }
     }
 
@@ -96,7 +105,14 @@ impl DeadLetter {
         self.event.correlation_id()
     }
 
-    /// All of it as JSON, times in ISO 8601.
+    /// The trace the event belongs to, as W3C writes it.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<String> {
+        self.event.trace_context().map(|context| context.to_string())
+    }
+
+    /// All of it as JSON, times in ISO 8601, the hash in hexadecimal. An event that is no JSON is
+    /// null.
     ///
     /// ```json
     /// {"id": 7, "event": {"id": "evt-1", "event_type": "order.created"}, "handler": "billing",
@@ -104,7 +120,8 @@ impl DeadLetter {
     ///  "status": "exhausted", "outcome": "error",
     ///  "attempts": [{"started": "2026-01-02T03:04:05+00:00", "error": "connection lost"}],
     ///  "first_failure": "2026-01-02T03:04:05+00:00", "last_failure": "2026-01-02T03:04:05+00:00",
-    ///  "correlation_id": "order-42", "replays": 0}
+    ///  "correlation_id": "order-42", "replays": 0, "edits": 0, "payload_hash": "811c9dc5a1b2c3d4",
+    ///  "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "claim": null}
     /// ```
     #[must_use]
     pub fn to_json(&self) -> Value {
@@ -114,7 +131,7 @@ impl DeadLetter {
         let status = STATUSES.iter().find(|(status, _)| *status == self.status);
         json!({
             "id": self.id,
-            "event": self.event,
+            "event": serde_json::to_value(&self.event).unwrap_or_default(),
             "handler": self.handler,
             "pattern": self.pattern.as_str(),
             "key": self.key,
@@ -126,7 +143,11 @@ impl DeadLetter {
             "first_failure": iso(self.first_failure),
             "last_failure": iso(self.last_failure),
             "correlation_id": self.correlation_id(),
+            "traceparent": self.traceparent(),
             "replays": self.replays,
+            "edits": self.edits,
+            "payload_hash": format!("{:016x}", self.payload_hash),
+            "claim": self.claim.map(|claim| json!({"by": claim.by.to_string(), "until": iso(claim.until)})),
         })
     }
 
@@ -158,10 +179,17 @@ impl DeadLetter {
             attempts: attempts.iter().map(attempt).collect::<Result<_>>()?,
             first_failure: time(json, "first_failure")?,
             last_failure: time(json, "last_failure")?,
-            replays: json["replays"]
-                .as_u64()
-                .and_then(|replays| replays.try_into().ok())
-                .ok_or_else(|| wrong("replays"))?,
+            replays: count(json, "replays")?,
+            edits: count(json, "edits")?,
+            payload_hash: u64::from_str_radix(text(json, "payload_hash")?, 16)
+                .map_err(|_| wrong("payload_hash"))?,
+            claim: match &json["claim"] {
+                Value::Null => None,
+                claim => Some(Claim {
+                    by: text(claim, "by")?.parse().map_err(|_| wrong("claim"))?,
+                    until: time(claim, "until")?,
+                }),
+            },
         })
     }
 
@@ -176,6 +204,18 @@ impl DeadLetter {
     }
 }
 
+/// The 64 bits of FNV-1a.
+pub(super) fn hash_of(event: &Event) -> u64 {
+    let Ok(json) = event.payload().json() else { return 0 };
+    json.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+fn count(json: &Value, field: &str) -> Result<u32> {
+    json[field].as_u64().and_then(|count| count.try_into().ok()).ok_or_else(|| wrong(field))
+}
+
 fn wrong(field: &str) -> Error {
     Error::new(ErrorKind::Store, format!("a stored dead letter has no valid `{field}`"))
 }
@@ -186,73 +226,4 @@ fn text<'a>(json: &'a Value, field: &str) -> Result<&'a str> {
 
 fn time(json: &Value, field: &str) -> Result<OffsetDateTime> {
     OffsetDateTime::parse(text(json, field)?, &Rfc3339).map_err(|_| wrong(field))
-}
-
-/// Which dead letters are meant; all that is set must hold, and nothing set means all.
-///
-/// ```
-/// use nexus_events_dispatch::layers::{DeadLetterFilter, DeadLetters};
-/// use nexus_events_model::{Filter, Pattern};
-/// let large = DeadLetterFilter::new()
-///     .handler("billing")
-///     .pattern(Pattern::new("order.*")?)
-///     .filter(Filter::parse("payload.amount > 100")?);
-/// assert!(DeadLetters::new().list(&large, 50).is_empty());
-/// # Ok::<(), nexus_events_dispatch::Error>(())
-/// ```
-#[derive(Debug, Clone, Default, PartialEq)]
-#[must_use = "a filter does nothing until something is filtered with it"]
-pub struct DeadLetterFilter {
-    handler: Option<Text>,
-    pattern: Option<Pattern>,
-    filter: Option<Filter>,
-    key: Option<Text>,
-    pub(super) after: u64,
-}
-
-impl DeadLetterFilter {
-    /// All dead letters.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Of this handler.
-    pub fn handler(mut self, name: impl Into<Text>) -> Self {
-        self.handler = Some(name.into());
-        self
-    }
-
-    /// Of event types that match.
-    pub fn pattern(mut self, pattern: Pattern) -> Self {
-        self.pattern = Some(pattern);
-        self
-    }
-
-    /// Of events for which the filter holds.
-    pub fn filter(mut self, filter: Filter) -> Self {
-        self.filter = Some(filter);
-        self
-    }
-
-    /// Of this key.
-    pub fn key(mut self, key: impl Into<Text>) -> Self {
-        self.key = Some(key.into());
-        self
-    }
-
-    /// Parked later than the one with this id, to read them page by page.
-    pub fn after(mut self, id: u64) -> Self {
-        self.after = id;
-        self
-    }
-
-    /// Whether this one is meant.
-    #[must_use]
-    pub fn matches(&self, letter: &DeadLetter) -> bool {
-        letter.id > self.after
-            && self.handler.as_ref().is_none_or(|handler| *handler == letter.handler)
-            && self.key.as_ref().is_none_or(|key| letter.key.as_ref() == Some(key))
-            && self.pattern.as_ref().is_none_or(|p| p.matches(letter.event.event_type()))
-            && self.filter.as_ref().is_none_or(|filter| filter.matches(&letter.event))
-    }
 }

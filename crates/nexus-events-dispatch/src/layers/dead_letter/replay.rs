@@ -1,12 +1,19 @@
 //! Giving dead letters to their handler again.
 
+use std::pin::pin;
+
 use nexus_events_model::{OutcomeStatus, Text};
 
-use super::letters::{DeadLetters, unknown};
-use super::record::DeadLetterFilter;
+use super::claim::Begun;
+use super::filter::DeadLetterFilter;
+use super::letters::DeadLetters;
+use super::record::DeadLetter;
+use super::together::{lines, several_at_once};
 use crate::bus::Bus;
 use crate::error::{ErrorKind, Result};
-use crate::sync::Ordering;
+use crate::limits::{DEAD_LETTER_CLAIM, DEAD_LETTER_REPLAYS};
+use crate::sync::{Instant, Mutex, Ordering};
+use crate::timer::in_time;
 
 /// What a replay came to.
 ///
@@ -31,7 +38,7 @@ pub enum Replayed {
     Failed(Text),
     /// The handler did not run, for this reason; the dead letter is as it was.
     Skipped(Text),
-    /// Another replay of it is on its way; nothing was done.
+    /// Another replay of it is on its way, in this program or another; nothing was done.
     Pending,
 }
 
@@ -66,7 +73,9 @@ impl DeadLetters {
     /// Gives one to its handler again, with the same event id and attempts from 1, and returns
     /// when all its attempts are over. No other handler sees it.
     ///
-    /// One that is behind another of its key is skipped.
+    /// One that is behind another of its key is skipped. Where several programs use one event
+    /// store, one of them replays it; if that one ends half way, others can after 30 seconds. When
+    /// the future is dropped half way, the event goes on, and a later replay gives it again.
     ///
     /// # Errors
     /// [`ErrorKind::UnknownDeadLetter`](crate::ErrorKind::UnknownDeadLetter); those of
@@ -75,43 +84,66 @@ impl DeadLetters {
         if self.is_behind(id) {
             return Ok(Replayed::Skipped("an event of its key is parked before it".into()));
         }
-        let begun = self.state(|state| state.begin_replay(id)).ok_or_else(|| unknown(id))?;
-        let Some(letter) = begun else { return Ok(Replayed::Pending) };
-        let _replaying = Replaying { letters: self, id };
-        let report = bus.redeliver(&letter.handler, letter.event).await;
-        let report = report.inspect_err(|_| self.state(|state| state.take_back_replay(id)))?;
+        let Begun::Yes(letter) = self.begin(bus, id).await? else { return Ok(Replayed::Pending) };
+        let replaying = Replaying { letters: self, id };
+        let replayed = self.give(bus, *letter).await;
+        if replayed.as_ref().is_ok_and(|replayed| *replayed == Replayed::Succeeded) {
+            self.remove(id).await?;
+            self.counts().replayed.fetch_add(1, Ordering::Relaxed);
+        } else {
+            if !matches!(replayed, Ok(Replayed::Failed(_))) {
+                self.state(|state| state.take_back_replay(id));
+            }
+            self.release(id).await;
+        }
+        drop(replaying);
+        replayed
+    }
+
+    /// Gives it to its handler, and tells others meanwhile that it is on its way.
+    async fn give(&self, bus: &Bus, letter: DeadLetter) -> Result<Replayed> {
+        let id = letter.id;
+        let mut report = pin!(bus.redeliver(&letter.handler, letter.event));
+        let report = loop {
+            let until = Instant::now() + DEAD_LETTER_CLAIM / 3;
+            match in_time([], until, report.as_mut()).await {
+                Some(report) => break report?,
+                None => self.claim_again(bus, id).await,
+            }
+        };
         let outcome = report.outcomes.into_iter().next();
         let why = |error: Option<Text>| error.unwrap_or_default();
         Ok(match outcome.map(|outcome| (outcome.status, outcome.error)) {
-            Some((OutcomeStatus::Success, _)) => {
-                self.remove(id).await?;
-                self.counts().replayed.fetch_add(1, Ordering::Relaxed);
-                Replayed::Succeeded
-            }
+            Some((OutcomeStatus::Success, _)) => Replayed::Succeeded,
             Some((status, error)) if status.is_failure() => Replayed::Failed(why(error)),
-            outcome => {
-                self.state(|state| state.take_back_replay(id));
-                Replayed::Skipped(why(outcome.and_then(|(_, error)| error)))
-            }
+            outcome => Replayed::Skipped(why(outcome.and_then(|(_, error)| error))),
         })
     }
 
-    /// Replays all that match, oldest first, one after another. One whose handler is not registered
-    /// is skipped.
+    /// Replays all that match: those of a key in order, several keys and those without one at the
+    /// same time, up to 8. One whose handler is not registered is skipped.
     ///
     /// # Errors
-    /// As [`replay`](Self::replay), at the first one; one that is gone meanwhile is no error.
+    /// As [`replay`](Self::replay), at the first one, after those that are on their way; one that
+    /// is gone meanwhile is no error.
     pub async fn replay_all(&self, bus: &Bus, filter: &DeadLetterFilter) -> Result<ReplayReport> {
-        let mut report = ReplayReport::default();
-        for letter in self.list(filter, usize::MAX) {
-            if self.get(letter.id).is_some() {
-                match self.replay(bus, letter.id).await {
-                    Err(error) if error.kind() == ErrorKind::UnknownHandler => report.skipped += 1,
-                    replayed => report.count(&replayed?),
+        self.refresh().await?;
+        let report = Mutex::new(ReplayReport::default());
+        let line = |ids: Vec<u64>| async {
+            for id in ids {
+                match self.replay(bus, id).await {
+                    Err(error) if error.kind() == ErrorKind::UnknownDeadLetter => {}
+                    Err(error) if error.kind() == ErrorKind::UnknownHandler => {
+                        report.lock().skipped += 1;
+                    }
+                    replayed => report.lock().count(&replayed?),
                 }
             }
-        }
-        Ok(report)
+            Ok(())
+        };
+        let lines = lines(self.list(filter, usize::MAX)).into_iter().map(line);
+        several_at_once(lines, DEAD_LETTER_REPLAYS).await?;
+        Ok(report.into_inner())
     }
 
     /// Replays all of one key in order, those parked meanwhile too, until none is left or one
@@ -126,9 +158,13 @@ impl DeadLetters {
         key: impl Into<Text>,
     ) -> Result<ReplayReport> {
         let (handler, key) = (handler.into(), key.into());
+        self.refresh().await?;
         let mut report = ReplayReport::default();
         while let Some(id) = self.state(|state| state.first_of(&handler, &key)) {
-            let replayed = self.replay(bus, id).await?;
+            let replayed = match self.replay(bus, id).await {
+                Err(error) if error.kind() == ErrorKind::UnknownDeadLetter => continue,
+                replayed => replayed?,
+            };
             report.count(&replayed);
             if replayed != Replayed::Succeeded {
                 break;

@@ -4,7 +4,7 @@ use nexus_events_dispatch::store::{Append, EventStore, MemoryStore, StateStore};
 use nexus_events_dispatch::{Bus, Context, ErrorKind, HandlerExt};
 use nexus_events_model::Event;
 
-use super::{SECOND, numbered, open, process};
+use super::{SECOND, numbered, open, pass, process};
 use crate::Log;
 
 async fn bill(event: &Event, context: &Context) {
@@ -61,7 +61,7 @@ fn a_crash_after_the_commit_does_not_repeat_it() {
             if round == 0 {
                 bus.publish(numbered(1)).await.unwrap();
             }
-            tokio::time::sleep(SECOND).await;
+            pass(SECOND).await;
         });
     }
     assert_eq!(log.take(), ["called"]);

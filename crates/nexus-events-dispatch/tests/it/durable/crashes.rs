@@ -5,7 +5,7 @@ use nexus_events_dispatch::store::MemoryStore;
 use nexus_events_dispatch::{Bus, HandlerExt};
 use nexus_events_model::Event;
 
-use super::{SECOND, consumer, number, open, process, publish};
+use super::{SECOND, consumer, number, open, pass, process, publish};
 use crate::Log;
 
 /// A handler that never comes back from this event, as if the process hung or died there.
@@ -39,7 +39,7 @@ fn d18_what_crashes_the_process_three_times_is_parked() {
             if crash == 0 {
                 publish(&bus, 0..8).await;
             }
-            tokio::time::sleep(100 * SECOND).await;
+            pass(100 * SECOND).await;
             if crash == 3 {
                 bus.idle().await;
                 let stats = consumer(&bus, "billing");
@@ -64,7 +64,7 @@ fn what_was_handled_before_a_crash_and_acked_does_not_come_again() {
         publish(&bus, 0..50).await;
         bus.idle().await;
         // The cursor is written behind the handlers.
-        tokio::time::sleep(SECOND).await;
+        pass(SECOND).await;
     });
     assert_eq!(log.take().len(), 50);
     process().block_on(async {
@@ -97,7 +97,7 @@ fn events_that_only_stood_beside_a_crash_are_not_parked() {
         let bus = open(&store).await;
         subscribe(&bus, true);
         publish(&bus, 0..16).await;
-        tokio::time::sleep(SECOND).await;
+        pass(SECOND).await;
     });
     assert_eq!(log.take().len(), 16);
     process().block_on(async {
@@ -119,7 +119,7 @@ fn a_clean_end_is_no_crash() {
             let bus = open(&store).await;
             subscribe(&bus);
             publish(&bus, 0..2).await;
-            tokio::time::sleep(SECOND).await;
+            pass(SECOND).await;
             let report = bus.shutdown(SECOND).await;
             assert_eq!((report.lost, report.redelivered), (0, 1));
         });

@@ -21,6 +21,11 @@ fn process() -> Runtime {
     Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
 }
 
+/// So much time passes, in which everybody gets as far as he can.
+async fn pass(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
 async fn open(store: &Arc<MemoryStore>) -> Bus {
     Bus::builder().store(store.clone()).open().await.unwrap()
 }

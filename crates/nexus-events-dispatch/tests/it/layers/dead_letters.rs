@@ -25,9 +25,9 @@ fn fails(_: &Event) -> std::result::Result<(), HandlerError> {
 
 /// A store in memory that fails when told to.
 #[derive(Clone, Default)]
-struct Disk {
+pub(super) struct Disk {
     letters: Arc<Mutex<std::collections::BTreeMap<u64, String>>>,
-    broken: Arc<AtomicBool>,
+    pub(super) broken: Arc<AtomicBool>,
 }
 
 impl Disk {

@@ -81,7 +81,10 @@ async fn a_replay_by_filter_keeps_the_order_too() {
     log.take();
     let report = letters.replay_all(&bus, &DeadLetterFilter::new()).await.unwrap();
     assert_eq!((report.succeeded, report.skipped, letters.stats().letters), (5, 0, 0));
-    assert_eq!(log.take(), ["1", "2", "3", "4", "5"]);
+    // That of each key; two keys go on at the same time.
+    let (bob, ada): (Vec<_>, Vec<_>) =
+        log.take().into_iter().partition(|line| line == "3" || line == "5");
+    assert_eq!((ada.join(" "), bob.join(" ")), ("1 2 4".into(), "3 5".into()));
 }
 
 #[tokio::test]
