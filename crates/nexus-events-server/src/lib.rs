@@ -38,6 +38,7 @@ mod exit;
 mod http;
 mod keep;
 mod output;
+mod progress;
 mod serving;
 mod signals;
 mod wire;

@@ -75,6 +75,12 @@ pub const LOG_ANSWER_BYTES_MAX: usize = HISTORY_ANSWER_BYTES_MAX;
 /// Pages of the store that one answer of `GET /log` looks through for events that are selected.
 pub const LOG_ANSWER_PAGES_MAX: usize = 64;
 
+/// Longest name of a backup that `POST /store/backup` writes, in bytes.
+pub const BACKUP_NAME_BYTES_MAX: usize = 64;
+
+/// Events of one request that are stored together, so that they share what they wait for.
+pub const STORED_TOGETHER_MAX: usize = 256;
+
 /// How long connections and queues may drain in total when the server stops.
 pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);
 

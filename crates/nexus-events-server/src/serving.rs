@@ -56,7 +56,11 @@ impl fmt::Display for Kept {
         write!(f, "kept {} events; ", grouped(self.events))?;
         match self.left {
             0 => f.write_str("none waits for a handler")?,
-            left => write!(f, "up to {} wait for handlers and are handled at the next start", grouped(left))?,
+            left => write!(
+                f,
+                "up to {} wait for handlers and are handled at the next start",
+                grouped(left)
+            )?,
         }
         match self.letters {
             0 => Ok(()),

@@ -1,9 +1,14 @@
 //! The command line.
 
+mod dead_letters;
+mod store;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::dead_letters::{Choice, DeadLettersAction, DeadLettersArgs, Which};
+pub(crate) use self::store::{Place, StoreAction, StoreArgs};
 use crate::commands;
 use crate::demo;
 use crate::exit::{Exit, Failure};
@@ -40,6 +45,10 @@ enum Command {
     Publish(PublishArgs),
     /// Show events as they are published
     Tail(TailArgs),
+    /// Look at what handlers gave up; mend it, give it again, or give it up for good
+    DeadLetters(DeadLettersArgs),
+    /// Verify, back up, restore, compact or repair the store of a server
+    Store(StoreArgs),
 }
 
 impl Cli {
@@ -53,6 +62,8 @@ impl Cli {
             Command::Serve(args) => commands::serve::run(args).await,
             Command::Publish(args) => commands::publish::run(args).await,
             Command::Tail(args) => commands::tail::run(args).await,
+            Command::DeadLetters(args) => commands::dead_letters::run(args).await,
+            Command::Store(args) => commands::store::run(args).await,
         }
     }
 }
@@ -153,6 +164,26 @@ pub(crate) struct TailArgs {
     pub(crate) url: String,
 }
 
+/// Which server, and how its answer is written.
+#[derive(Debug, Args)]
+pub(crate) struct Remote {
+    /// Server to ask
+    #[arg(long, env = "NEXUS_URL", default_value = URL_DEFAULT)]
+    pub(crate) url: String,
+    /// How the answer is written
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
+/// How an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
 /// How `tail` writes an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -194,16 +225,19 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    fn helps(command: &mut clap::Command, texts: &mut Vec<String>) {
+        texts.push(command.render_help().to_string());
+        texts.push(command.render_long_help().to_string());
+        command.get_subcommands_mut().for_each(|command| helps(command, texts));
+    }
+
     #[test]
     fn help_is_for_people() {
         let mut command = Cli::command();
         command.build();
-        let helps = |command: &mut clap::Command| {
-            [command.render_help().to_string(), command.render_long_help().to_string()]
-        };
-        let mut texts = helps(&mut command).to_vec();
-        command.get_subcommands_mut().for_each(|command| texts.extend(helps(command)));
-        assert_eq!(texts.len(), 2 * 6, "those of the program, its four commands and `help`");
+        let mut texts = Vec::new();
+        helps(&mut command, &mut texts);
+        assert!(texts.len() > 2 * 15, "those of the program, its commands and theirs");
         for text in texts {
             assert!(!text.contains("```") && !text.contains("use clap"), "{text}");
         }

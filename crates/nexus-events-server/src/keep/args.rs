@@ -95,8 +95,16 @@ mod tests {
             Program::parse_from([&["nexus"], arguments].concat()).keep.retention()
         };
         assert_eq!(read(&[]), Retention::new());
-        let options =
-            ["--keep-events", "7", "--keep-bytes", "1KiB", "--keep-age", "2h", "--keep-held", "remove"];
+        let options = [
+            "--keep-events",
+            "7",
+            "--keep-bytes",
+            "1KiB",
+            "--keep-age",
+            "2h",
+            "--keep-held",
+            "remove",
+        ];
         let expected = Retention::new()
             .events(7)
             .bytes(1024)

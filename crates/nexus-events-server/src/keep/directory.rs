@@ -22,7 +22,9 @@ impl Temporary {
             match std::fs::create_dir(&path) {
                 Ok(()) => return Ok(Self(path)),
                 // One of a program that was killed and had this number.
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => last = Some(error),
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                    last = Some(error)
+                }
                 Err(error) => last = Some(error),
             }
             if last.as_ref().is_some_and(|it| it.kind() != std::io::ErrorKind::AlreadyExists) {

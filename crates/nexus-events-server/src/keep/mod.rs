@@ -8,7 +8,7 @@ mod opening;
 
 pub(crate) use self::args::KeepArgs;
 pub(crate) use self::directory::Temporary;
-pub(crate) use self::opening::{file_in, open};
+pub(crate) use self::opening::{file_in, meanwhile, open};
 
 /// Where events are kept unless told otherwise.
 pub(crate) const DATA_DEFAULT: &str = "./nexus-data";

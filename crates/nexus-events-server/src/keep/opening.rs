@@ -64,12 +64,16 @@ fn no_directory(directory: &Path, error: &std::io::Error) -> Failure {
     let shown = directory.display();
     let message = match error.kind() {
         ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
-            format!("`{shown}` is no directory, or a part of its path is a file; name another one with --data")
+            format!(
+                "`{shown}` is no directory, or a part of its path is a file; name another one with --data"
+            )
         }
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => format!(
             "the directory `{shown}` cannot be made: {error}; name one with --data where this user may write, or keep nothing with --ephemeral"
         ),
-        _ => format!("the directory `{shown}` cannot be made: {error}; name another one with --data"),
+        _ => {
+            format!("the directory `{shown}` cannot be made: {error}; name another one with --data")
+        }
     };
     Failure::new(Exit::Failed, message)
 }

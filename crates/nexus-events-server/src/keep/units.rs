@@ -24,7 +24,8 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     let (number, unit) = split(text);
     let unit = unit.to_ascii_uppercase();
     let worth = BYTES.iter().find(|(name, _)| *name == unit).map(|(_, worth)| *worth);
-    let bytes = number.parse().ok().zip(worth).and_then(|(number, worth)| worth.checked_mul(number));
+    let bytes =
+        number.parse().ok().zip(worth).and_then(|(number, worth)| worth.checked_mul(number));
     bytes.filter(|bytes| *bytes > 0).ok_or_else(|| {
         "write a number of bytes with B, KB, MB, GB, KiB, MiB, GiB or TiB, such as 10GiB".to_owned()
     })
@@ -34,7 +35,8 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
 pub(crate) fn age(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text);
     let worth = SECONDS.iter().find(|(name, _)| *name == unit).map(|(_, worth)| *worth);
-    let seconds = number.parse().ok().zip(worth).and_then(|(number, worth)| worth.checked_mul(number));
+    let seconds =
+        number.parse().ok().zip(worth).and_then(|(number, worth)| worth.checked_mul(number));
     // Longer than any calendar is no bound.
     let seconds = seconds.filter(|seconds| (1..=u64::from(u32::MAX) * 60).contains(seconds));
     seconds
@@ -85,7 +87,9 @@ mod tests {
 
     #[test]
     fn ages_are_written_with_their_unit() {
-        for (text, expected) in [("45s", 45), ("90m", 5_400), ("12h", 43_200), ("30d", 2_592_000), ("2w", 1_209_600)] {
+        for (text, expected) in
+            [("45s", 45), ("90m", 5_400), ("12h", 43_200), ("30d", 2_592_000), ("2w", 1_209_600)]
+        {
             assert_eq!(age(text), Ok(Duration::from_secs(expected)), "{text}");
         }
         for wrong in ["", "0d", "30", "30 years", "99999999999999w"] {
