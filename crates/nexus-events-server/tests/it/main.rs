@@ -4,12 +4,14 @@
 
 mod chromium;
 mod console;
+mod dead_letters;
 mod demo;
 mod directory;
 mod embed;
 mod guard;
 mod history;
 mod http;
+mod log;
 mod many;
 mod metrics;
 mod one;
@@ -17,4 +19,5 @@ mod program;
 mod publish;
 mod serve;
 mod socket;
+mod store;
 mod tail;
