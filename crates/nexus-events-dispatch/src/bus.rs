@@ -23,6 +23,7 @@ use crate::limits::{HISTORY_BYTES_DEFAULT, HISTORY_EVENTS_DEFAULT, WORKERS_DEFAU
 use crate::registry::Registry;
 use crate::route::Route;
 use crate::runtime::has_ended;
+use crate::scheduled::{Plan, Timekeeper};
 use crate::shared::SharedLanes;
 use crate::stats::{BusCounters, BusStats};
 use crate::store::EventStore;
@@ -73,6 +74,7 @@ pub(crate) struct Inner {
     runtime: OnceLock<Handle>,
     layers: Vec<Arc<dyn Layer>>,
     pub(crate) durables: Option<Arc<Durables>>,
+    pub(crate) plan: Arc<Plan>,
     pub(crate) states: Arc<States>,
 }
 
@@ -81,6 +83,7 @@ static BUSES: StaticU64 = StaticU64::new(0);
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.plan.stop();
         self.watch.end();
         self.registry.close().iter().for_each(|entry| entry.end());
         self.stripes.forget();
@@ -127,6 +130,7 @@ impl Bus {
             runtime: OnceLock::new(),
             layers: builder.layers.0,
             durables,
+            plan: Arc::default(),
             states: Arc::new(builder.states),
         }))
     }
@@ -332,6 +336,17 @@ impl Bus {
         &self.0.states
     }
 
+    /// Fires what is scheduled from now on, if there is a runtime that can tell the time.
+    async fn keep_time(&self) -> Result<()> {
+        let Some(durables) = self.durables() else { return Ok(()) };
+        self.0.plan.count(durables).await?;
+        if let Some(Ok(runtime)) = self.runtime().map(with_timer) {
+            self.0.plan.begin();
+            runtime.spawn(Timekeeper::new(self).run());
+        }
+        Ok(())
+    }
+
     /// The runtime of the calling code, or else the one in which a task was first needed.
     pub(crate) fn runtime(&self) -> Option<Handle> {
         let here = Handle::try_current().ok();
@@ -405,7 +420,7 @@ impl Bus {
 }
 
 /// The runtime, if it can tell when time is up.
-fn with_timer(runtime: Handle) -> Result<Handle> {
+pub(crate) fn with_timer(runtime: Handle) -> Result<Handle> {
     let entered = runtime.enter();
     // Tokio has no other way to ask.
     let has_timer = catch_unwind(|| drop(sleep(Duration::ZERO))).is_ok();
@@ -635,7 +650,9 @@ impl BusBuilder {
             None => DeadLetters::stored(persist.store.clone()).await?,
         };
         self.check()?;
-        Ok(Bus::with(self, Some(Durables::new(persist, letters))))
+        let bus = Bus::with(self, Some(Durables::new(persist, letters)));
+        bus.keep_time().await?;
+        Ok(bus)
     }
 
     /// The bus.

@@ -87,6 +87,11 @@ impl BusClock {
         Self(Some(Arc::new(Own { clock: Box::new(clock), ids: Mutex::new(Maker::new()) })))
     }
 
+    /// Whether it is not the machine's.
+    pub(crate) fn is_own(&self) -> bool {
+        self.0.is_some()
+    }
+
     pub(crate) fn now(&self) -> OffsetDateTime {
         self.0.as_ref().map_or_else(|| SystemClock.now(), |own| own.clock.now())
     }

@@ -288,7 +288,7 @@ impl Context {
     /// # Ok::<(), nexus_events_dispatch::Error>(()) }).unwrap();
     /// ```
     pub fn cancel(&self, reason: impl Into<Text>) {
-        self.delivery().cancel(self.entry().name.clone(), reason.into());
+        self.delivery().cancel(self.entry(), reason.into());
     }
 
     /// Whether a handler has cancelled the event.

@@ -24,6 +24,7 @@ use crate::publish::Receipt;
 use crate::route::Route;
 use crate::runtime::{Ended, Skip};
 use crate::stripe::ThreadRoute;
+use crate::subscription::HandlerPriority;
 use crate::sync::{
     Arc, AtomicBool, AtomicUsize, Instant, Mutex, OnceLock, Ordering, oneshot, timeout,
 };
@@ -43,7 +44,7 @@ pub(crate) struct Delivery {
     /// Places in the route whose filter refuses the event, in order.
     refused: Vec<usize>,
     pub(crate) wave: Wave,
-    cancelled: OnceLock<(Text, Text)>,
+    cancelled: OnceLock<Cancel>,
     /// Published by the running wave.
     follow_ups: Mutex<Vec<Arc<Delivery>>>,
     rejected: AtomicUsize,
@@ -63,6 +64,13 @@ pub(crate) struct Delivery {
     /// Keeps the event counted as in flight.
     admission: Mutex<Option<Admission>>,
     is_follow_up: bool,
+}
+
+/// Who has cancelled an event, and why.
+struct Cancel {
+    by: Text,
+    priority: HandlerPriority,
+    reason: Text,
 }
 
 /// Somebody waits for the outcomes.
@@ -285,9 +293,10 @@ impl Delivery {
         }
     }
 
-    pub(crate) fn cancel(&self, by: Text, reason: Text) {
+    pub(crate) fn cancel(&self, by: &Entry, reason: Text) {
         if !self.is_concluded() {
-            let _ = self.cancelled.set((by, reason));
+            let (by, priority) = (by.name.clone(), by.priority);
+            let _ = self.cancelled.set(Cancel { by, priority, reason });
         }
     }
 
@@ -424,11 +433,10 @@ impl Delivery {
 
     /// Ends the waves; gives back follow-ups that came in at the last moment.
     pub(crate) fn conclude(&self) -> Vec<Arc<Self>> {
-        if let Some((by, reason)) = self.cancelled.get() {
+        if let Some(Cancel { by, priority, reason }) = self.cancelled.get() {
             let why = Text::from(format!("cancelled by {by}: {reason}"));
-            let wave = self.wave.start.load(Ordering::Relaxed);
-            if let Some(entry) = self.route.get(wave).filter(|_| self.is_first()) {
-                self.bus.stored_cancelled(&self.event, by, entry.priority, reason);
+            if self.is_first() {
+                self.bus.stored_cancelled(&self.event, by, *priority, reason);
             }
             for place in self.wave.end.load(Ordering::Relaxed)..self.route.len() {
                 let entry = &self.route[place];

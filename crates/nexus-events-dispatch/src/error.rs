@@ -35,6 +35,8 @@ pub enum ErrorKind {
     WouldWait,
     /// No dead letter has this id.
     UnknownDeadLetter,
+    /// No scheduled event has this id.
+    UnknownScheduled,
     /// A store could not read or write.
     Store,
     /// A commit expected something else than what is there.
@@ -84,6 +86,7 @@ impl ErrorKind {
             Self::Refused => "refused",
             Self::WouldWait => "would_wait",
             Self::UnknownDeadLetter => "unknown_dead_letter",
+            Self::UnknownScheduled => "unknown_scheduled",
             Self::Store => "store",
             Self::Conflict => "conflict",
             Self::TooLarge => "too_large",

@@ -114,8 +114,10 @@ mod progress;
 mod publish;
 mod queue;
 mod registry;
+mod replay;
 mod route;
 mod runtime;
+mod scheduled;
 mod shared;
 mod shutdown;
 mod stamp;
@@ -145,6 +147,10 @@ pub use crate::index::{FilterIndex, PatternIndex, PatternTable};
 pub use crate::layer::{Layer, NewSubscription, Next, Published};
 pub use crate::publish::Receipt;
 pub use crate::queue::Overload;
+pub use crate::replay::{Pace, Replay, ReplayCounts, ReplayEnd, ReplayStop, ReplayedRange};
+pub use crate::scheduled::{
+    Misfire, Schedule, Scheduled, ScheduledFilter, ScheduledId, ScheduledStats,
+};
 pub use crate::shutdown::ShutdownReport;
 pub use crate::stats::{BusStats, EventStats, HandlerStats, Latency};
 pub use crate::subscription::{HandlerPriority, Subscription, SubscriptionOptions};

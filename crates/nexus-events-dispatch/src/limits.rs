@@ -155,6 +155,19 @@ pub const DEAD_LETTER_REPLAYS: usize = 8;
 /// How long it takes at most until a bus with a store discards dead letters that are too old.
 pub const DEAD_LETTER_EXPIRY: Duration = Duration::from_secs(60);
 
+/// Events that wait for their time.
+pub const SCHEDULED_MAX: usize = 100_000;
+
+/// Scheduled events that are read at a time to see whether they are due.
+pub const SCHEDULED_PAGE: usize = 256;
+
+/// How long it takes at most until a bus with a store notices that the time of day was changed, or
+/// that another one has scheduled something.
+pub const CLOCK_CHECK: Duration = Duration::from_secs(2);
+
+/// How far the time of day may be from where it should be after that time.
+pub const CLOCK_JUMP: Duration = Duration::from_secs(5);
+
 /// How long a key counts as seen unless the layer says otherwise.
 pub const DEDUP_WINDOW_DEFAULT: Duration = Duration::from_secs(600);
 

@@ -207,6 +207,16 @@ impl Registry {
         self.writer.lock().entries.get(&id).cloned()
     }
 
+    /// The durable handler, or the head of its group, that this one stands for in the index; itself
+    /// where it stands for none.
+    pub(crate) fn behind(&self, face: &Arc<Entry>) -> Arc<Entry> {
+        let writer = self.writer.lock();
+        let own = writer.entries.values().chain(writer.groups.values());
+        let is_front =
+            |entry: &&Arc<Entry>| entry.front.get().is_some_and(|front| Arc::ptr_eq(front, face));
+        own.into_iter().find(is_front).unwrap_or(face).clone()
+    }
+
     pub(crate) fn find(&self, name: &str) -> Option<Arc<Entry>> {
         let writer = self.writer.lock();
         let name = Text::from(name);

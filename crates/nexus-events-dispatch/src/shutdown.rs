@@ -56,6 +56,7 @@ impl Bus {
     pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
         let gate = self.gate();
         gate.close();
+        self.0.plan.stop();
         let before = self.on_their_way();
         let waiting = Waiting::for_idle(self);
         self.drive_follow_ups();

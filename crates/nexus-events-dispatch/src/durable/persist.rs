@@ -61,7 +61,8 @@ impl Durables {
         Live::enter(self, event.id(), waits.map(|consumer| consumer.number()).collect())
     }
 
-    fn append_of(&self, event: &Event) -> Append {
+    /// The commit that stores it, once.
+    pub(crate) fn append_of(&self, event: &Event) -> Append {
         let key = self.persist.key.as_ref().and_then(|key| key.of_any(event));
         let append = match key {
             Some(key) => Append::new().keyed_event(key, event.clone()),

@@ -75,6 +75,8 @@ pub mod space {
     pub const DEAD_LETTERS: &str = "nexus.dead-letters";
     /// Events to be published later.
     pub const SCHEDULED: &str = "nexus.scheduled";
+    /// Where in there they are, by event id.
+    pub const SCHEDULED_IDS: &str = "nexus.scheduled-ids";
     /// Events of the log that a handler has cancelled, by offset.
     pub const CANCELLED: &str = "nexus.cancelled";
 }

@@ -94,7 +94,7 @@ async fn an_event_says_that_another_was_parked() {
     let (log, written) = (Log::default(), Log::default());
     let write = written.clone();
     let seen = move |event: &Event| {
-        write.add(format!("{} {}", event.source(), event.payload().value().unwrap()))
+        write.add(format!("{} {}", event.source(), event.payload().value().unwrap()));
     };
     bus.on("system.dead_letter.parked", seen).unwrap();
     bus.on("**", log.writes("any")).unwrap();
