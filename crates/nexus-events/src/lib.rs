@@ -98,6 +98,8 @@ struct Readme;
 #[doc = include_str!("../../../docs/guide/delivery.md")]
 #[doc = include_str!("../../../docs/guide/consumer-groups.md")]
 #[doc = include_str!("../../../docs/guide/durable.md")]
+#[doc = include_str!("../../../docs/guide/scheduled.md")]
+#[doc = include_str!("../../../docs/guide/replay.md")]
 #[doc = include_str!("../../../docs/guide/observability.md")]
 #[cfg_attr(feature = "store", doc = include_str!("../../../docs/guide/store.md"))]
 struct Guide;

@@ -1,6 +1,8 @@
 //! The command line.
 
 mod dead_letters;
+mod replay;
+mod scheduled;
 mod store;
 
 use std::path::PathBuf;
@@ -8,6 +10,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::dead_letters::{Choice, DeadLettersAction, DeadLettersArgs, Which};
+pub(crate) use self::replay::ReplayArgs;
+pub(crate) use self::scheduled::{ScheduledAction, ScheduledArgs};
 pub(crate) use self::store::{Place, StoreAction, StoreArgs};
 use crate::commands;
 use crate::demo;
@@ -47,6 +51,10 @@ enum Command {
     Tail(TailArgs),
     /// Look at what handlers gave up; mend it, give it again, or give it up for good
     DeadLetters(DeadLettersArgs),
+    /// Look at events that wait for their time; cancel or move them
+    Scheduled(ScheduledArgs),
+    /// Give a part of the log to handlers again
+    Replay(ReplayArgs),
     /// Verify, back up, restore, compact or repair the store of a server
     Store(StoreArgs),
 }
@@ -63,6 +71,8 @@ impl Cli {
             Command::Publish(args) => commands::publish::run(args).await,
             Command::Tail(args) => commands::tail::run(args).await,
             Command::DeadLetters(args) => commands::dead_letters::run(args).await,
+            Command::Scheduled(args) => commands::scheduled::run(args).await,
+            Command::Replay(args) => commands::replay::run(args).await,
             Command::Store(args) => commands::store::run(args).await,
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::http::request::Builder;
@@ -109,6 +109,29 @@ impl Server {
         Ok(serde_json::from_str(&answer.text).context("the server's answer is no JSON")?)
     }
 
+    /// Posts to a path that answers line by line.
+    pub(crate) async fn lines(&self, path: &str, content: Vec<u8>) -> Outcome<Lines> {
+        let request = self.request(Method::POST, path).header(CONTENT_TYPE, "application/json");
+        let request = request.body(Full::new(Bytes::from(content)))?;
+        let stream = self.connect().await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let connection = tokio::spawn(connection);
+        let response = sender.send_request(request).await.map_err(|error| self.silent(&error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(Lines { content: response.into_body(), rest: Vec::new(), _sender: sender });
+        }
+        let content = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+        connection.abort();
+        let content = content.map_err(anyhow::Error::from_boxed)?.to_bytes();
+        Err(refused(status.as_u16(), &String::from_utf8_lossy(&content)))
+    }
+
+    fn silent(&self, error: &dyn std::fmt::Display) -> Failure {
+        let message = format!("the server at http://{} did not answer: {error:#}", self.authority);
+        Failure::new(Exit::Unreachable, message)
+    }
+
     fn request(&self, method: Method, path: &str) -> Builder {
         let uri = format!("{}{path}", self.base);
         Request::builder().method(method).uri(uri).header(HOST, &self.authority)
@@ -118,15 +141,44 @@ impl Server {
         let stream = self.connect().await?;
         match tokio::time::timeout(wait, exchange(stream, request)).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => {
-                let message =
-                    format!("the server at http://{} did not answer: {error:#}", self.authority);
-                Err(Failure::new(Exit::Unreachable, message))
-            }
+            Ok(Err(error)) => Err(self.silent(&error)),
             Err(_) => {
                 let message =
                     format!("no answer from http://{} within {} s", self.authority, wait.as_secs());
                 Err(Failure::new(Exit::Unreachable, message))
+            }
+        }
+    }
+}
+
+/// An answer while it comes.
+pub(crate) struct Lines {
+    content: Incoming,
+    rest: Vec<u8>,
+    /// The connection ends with it.
+    _sender: http1::SendRequest<Full<Bytes>>,
+}
+
+impl Lines {
+    /// The next line, `None` at the end.
+    pub(crate) async fn next(&mut self) -> Outcome<Option<String>> {
+        loop {
+            if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.rest.drain(..=end).collect();
+                return Ok(Some(String::from_utf8_lossy(&line).into_owned()));
+            }
+            match self.content.frame().await {
+                None => return Ok(None),
+                Some(Err(error)) => {
+                    let message = format!("the server broke off: {error}");
+                    return Err(Failure::new(Exit::Unreachable, message));
+                }
+                Some(Ok(frame)) => {
+                    self.rest.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+                }
+            }
+            if self.rest.len() > ANSWER_BYTES_MAX {
+                return Err(Failure::new(Exit::Failed, "a line of the server's answer never ends"));
             }
         }
     }

@@ -108,7 +108,7 @@ fn line(letter: &Value) -> String {
     };
     format!(
         "{:>6}  {:<16}  {:<24}  {}, {tried}: {}",
-        letter["id"],
+        letter["id"].as_u64().unwrap_or(0),
         text(&letter["handler"]),
         text(&letter["event"]["event_type"]),
         text(&letter["last_failure"]),

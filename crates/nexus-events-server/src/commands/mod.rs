@@ -2,6 +2,8 @@
 
 pub(crate) mod dead_letters;
 pub(crate) mod publish;
+pub(crate) mod replay;
+pub(crate) mod scheduled;
 pub(crate) mod serve;
 pub(crate) mod store;
 pub(crate) mod tail;

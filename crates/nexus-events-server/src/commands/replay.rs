@@ -102,7 +102,8 @@ fn end(option: &str, text: &str) -> Outcome<End> {
     if OffsetDateTime::parse(text, &Rfc3339).is_ok() {
         return Ok(End::Time(text.to_owned()));
     }
-    let ago = units::age(text).ok().and_then(|age| SystemClock.now().checked_sub(age.try_into().ok()?));
+    let ago =
+        units::age(text).ok().and_then(|age| SystemClock.now().checked_sub(age.try_into().ok()?));
     match ago {
         Some(time) => Ok(End::Time(IsoFormat(time).to_string())),
         None => {
@@ -149,7 +150,9 @@ mod tests {
         let time = "2026-01-02T03:04:05Z";
         assert_eq!(from(time).unwrap(), End::Time(time.to_owned()));
         assert!(matches!(from("1h").unwrap(), End::Time(_)));
-        for (option, wrong) in [("--from", "noon"), ("--to", "start"), ("--from", "-1"), ("--to", "")] {
+        for (option, wrong) in
+            [("--from", "noon"), ("--to", "start"), ("--from", "-1"), ("--to", "")]
+        {
             let failure = end(option, wrong).unwrap_err();
             assert_eq!(failure.exit(), Exit::Usage);
             assert!(failure.to_string().starts_with(option), "{failure}");

@@ -29,7 +29,8 @@ fn path(id: &str) -> String {
 async fn list(pattern: Option<&str>, limit: u64, remote: &Remote) -> Outcome {
     let server = Server::new(&remote.url)?;
     let page = limit.min(LOG_ANSWER_DEFAULT as u64).to_string();
-    let mut next = Some(format!("/scheduled{}", query(&[("type", pattern), ("limit", Some(&page))])));
+    let mut next =
+        Some(format!("/scheduled{}", query(&[("type", pattern), ("limit", Some(&page))])));
     let (mut shown, mut all) = (0, 0);
     while shown < limit
         && let Some(path) = next

@@ -89,7 +89,12 @@ async fn closed(store: &Store) -> Outcome<()> {
 }
 
 async fn verify(place: &Place) -> Outcome {
-    let store = open(place).await?;
+    let store = match open(place).await {
+        Err(failure) if failure.exit() == Exit::CheckFailed => {
+            return Err(unopened(place, failure).await);
+        }
+        store => store?,
+    };
     let (bar, progress) = bar("verify");
     let found = store.verify(progress).await.map_err(Failure::of_store)?;
     drop(bar);
@@ -103,6 +108,16 @@ async fn verify(place: &Place) -> Outcome {
         store.path().display()
     );
     Err(Failure::new(Exit::CheckFailed, message))
+}
+
+/// Damage that keeps a store from being opened. What a repair would lose says where it is.
+async fn unopened(place: &Place, failure: Failure) -> Failure {
+    let path = file_in(&place.data);
+    let work = tokio::task::spawn_blocking(move || Store::repair(path, false));
+    match work.await {
+        Ok(Err(error)) => Failure::of_store(error),
+        _ => failure,
+    }
 }
 
 fn json_of(found: &Integrity) -> Value {

@@ -78,6 +78,9 @@ impl From<dispatch::Error> for ApiError {
             ErrorKind::UnknownDeadLetter => {
                 (StatusCode::NOT_FOUND, "GET /dead-letters lists those that there are")
             }
+            ErrorKind::UnknownScheduled => {
+                (StatusCode::NOT_FOUND, "GET /scheduled lists those that there are")
+            }
             ErrorKind::UnknownHandler => {
                 (StatusCode::NOT_FOUND, "GET /stats lists the handlers that are registered")
             }

@@ -7,6 +7,8 @@
 //! | `GET /log`, `GET /log/{offset}` | what the store has |
 //! | `GET /consumers` | how far durable handlers are |
 //! | `/dead-letters`, `/dead-letters/{id}` | what they gave up: list, edit, replay, discard |
+//! | `/scheduled`, `/scheduled/{id}` | events that wait for their time: list, schedule, move, cancel |
+//! | `POST /replay` | a part of the log to handlers again |
 //! | `POST /store/backup` | a copy of the store, below its own directory |
 //! | `GET /stats` | what the bus, its handlers and the streamer have done |
 //! | `GET /metrics` | the same as text for Prometheus |
@@ -30,6 +32,8 @@ mod lines;
 mod log;
 mod metrics;
 mod query;
+mod replay;
+mod scheduled;
 mod stats;
 mod store;
 
@@ -38,7 +42,7 @@ use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{get, patch, post};
 use tower::ServiceExt;
 
 use crate::http::error::ApiError;
@@ -60,6 +64,9 @@ pub(crate) fn router(app: &App) -> Router {
                 .delete(dead_letters::discard),
         )
         .route("/dead-letters/{id}/replay", post(dead_letters::replay))
+        .route("/scheduled", get(scheduled::list).post(scheduled::schedule))
+        .route("/scheduled/{id}", patch(scheduled::reschedule).delete(scheduled::cancel))
+        .route("/replay", post(replay::replay))
         .route("/store/backup", post(store::backup))
         .route("/stats", get(stats::stats))
         .route("/metrics", get(metrics::metrics))
@@ -100,7 +107,7 @@ async fn not_found(uri: Uri) -> ApiError {
         StatusCode::NOT_FOUND,
         "not_found",
         message,
-        "there are /, /events, /log, /consumers, /dead-letters, /store/backup, /stats, /metrics, /healthz and /ws",
+        "there are /, /events, /log, /consumers, /dead-letters, /scheduled, /replay, /store/backup, /stats, /metrics, /healthz and /ws",
     )
 }
 

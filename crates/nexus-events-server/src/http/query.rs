@@ -1,5 +1,7 @@
 //! What a URL asks for: its query read, and the next page's written.
 
+use std::fmt::Display;
+
 use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
 use axum::http::Uri;
@@ -55,11 +57,21 @@ pub(crate) fn time(name: &str, text: Option<&str>) -> Result<Option<OffsetDateTi
 }
 
 /// The same address with this parameter instead.
-pub(crate) fn with(uri: &Uri, name: &str, value: u64) -> String {
+pub(crate) fn with(uri: &Uri, name: &str, value: impl Display) -> String {
+    // An id may have anything in it.
+    let mut written = String::new();
+    for byte in value.to_string().bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                written.push(byte.into());
+            }
+            _ => written += &format!("%{byte:02X}"),
+        }
+    }
     let others = uri.query().unwrap_or_default().split('&').filter(|pair| {
         !pair.is_empty() && pair.split_once('=').map_or(*pair, |(name, _)| name) != name
     });
-    let pairs = others.map(str::to_owned).chain([format!("{name}={value}")]);
+    let pairs = others.map(str::to_owned).chain([format!("{name}={written}")]);
     format!("{}?{}", uri.path(), pairs.collect::<Vec<_>>().join("&"))
 }
 

@@ -128,10 +128,11 @@ async fn run(
     ended: oneshot::Sender<Replayed<ReplayedRange>>,
 ) {
     let mut replay = std::pin::pin!(bus.replay(replay));
+    let stops = async { drop(stopping.wait_for(|stopping| *stopping).await) };
     let report = tokio::select! {
         biased;
         report = &mut replay => report,
-        _ = stopping.wait_for(|stopping| *stopping) => {
+        () = stops => {
             stop.stop();
             replay.await
         }

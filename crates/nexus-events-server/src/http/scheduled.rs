@@ -73,7 +73,9 @@ pub(crate) async fn list(
         let Some(last) = page.last() else { break };
         filter = filter.after(last);
         let is_later = |one: &Scheduled| {
-            after.as_ref().is_none_or(|(due, id)| (one.due, one.id.to_string()) > (*due, id.clone()))
+            after
+                .as_ref()
+                .is_none_or(|(due, id)| (one.due, one.id.to_string()) > (*due, id.clone()))
         };
         found.extend(page.into_iter().filter(is_later));
     }

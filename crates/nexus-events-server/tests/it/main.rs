@@ -17,6 +17,8 @@ mod metrics;
 mod one;
 mod program;
 mod publish;
+mod replay;
+mod scheduled;
 mod serve;
 mod socket;
 mod store;
