@@ -173,7 +173,7 @@ async fn damage_is_found_named_by_its_offset_and_repaired() {
     }
     std::fs::write(&path, bytes).unwrap();
 
-    store(&["verify"], &directory).await.refused(10, "offsets 2 to 50");
+    store(&["verify"], &directory).await.refused(10, " to 50: its checksum does not match");
 
     let refused = store(&["repair"], &directory).await;
     refused.refused(10, "--accept-loss");
