@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::http;
 use crate::limits::{CONNECTIONS_MAX, HEADERS_WAIT_MAX, SHUTDOWN_DEADLINE};
-use crate::output::grouped;
+use crate::output::{counted, grouped};
 use crate::wire::App;
 
 /// How many connections, and how long they may say nothing.
@@ -53,7 +53,7 @@ pub(crate) struct Kept {
 
 impl fmt::Display for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "kept {} events; ", grouped(self.events))?;
+        write!(f, "kept {}; ", counted(self.events, "event"))?;
         match self.left {
             0 => f.write_str("none waits for a handler")?,
             left => write!(
@@ -64,7 +64,7 @@ impl fmt::Display for Kept {
         }
         match self.letters {
             0 => Ok(()),
-            letters => write!(f, "; {} dead letters", grouped(letters as u64)),
+            letters => write!(f, "; {}", counted(letters as u64, "dead letter")),
         }
     }
 }

@@ -31,7 +31,10 @@ async fn main() -> Result<()> {
     // The second one has a handler, which begins where it has never been: at the oldest event.
     let bus = open(&path).await?;
     let charge = async |event: Event| match event.payload().get("amount") {
-        Some(amount) if amount.is_u64() => Ok(println!("charge {amount}")),
+        Some(amount) if amount.is_u64() => {
+            println!("charge {amount}");
+            Ok(())
+        }
         _ => Err(HandlerError::permanent("no amount")),
     };
     let billing = Durable::named("billing").start(Start::Earliest);

@@ -12,7 +12,7 @@ use crate::cli::{Output, ReplayArgs};
 use crate::commands::client::Server;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::keep::units;
-use crate::output::{self, grouped, plain};
+use crate::output::{self, counted, grouped, plain};
 use crate::progress::Bar;
 
 pub(crate) async fn run(args: ReplayArgs) -> Outcome {
@@ -119,11 +119,8 @@ fn end(option: &str, text: &str) -> Outcome<End> {
 fn summary(last: &Value, dry_run: bool) -> String {
     let number = |of: &Value, name: &str| grouped(of[name].as_u64().unwrap_or(0));
     let handled = if dry_run { "would be given" } else { "handled" };
-    let mut text = format!("{} events replayed", number(last, "events"));
-    if dry_run {
-        text = format!("{} events would be replayed", number(last, "events"));
-    }
-    text.push('\n');
+    let events = counted(last["events"].as_u64().unwrap_or(0), "event");
+    let mut text = format!("{events} {}\n", if dry_run { "would be replayed" } else { "replayed" });
     for (name, counts) in last["handlers"].as_object().into_iter().flatten() {
         let [done, failed, skipped, cancelled] =
             ["handled", "failed", "skipped", "cancelled"].map(|name| number(counts, name));

@@ -9,7 +9,7 @@ use crate::cli::ServeArgs;
 use crate::config::{self, ServeConfig};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::keep::{self, KeepArgs};
-use crate::output::{self, grouped};
+use crate::output::{self, counted};
 use crate::serving::Serving;
 use crate::signals::Signals;
 use crate::wire::App;
@@ -64,8 +64,8 @@ fn kept(app: &App, keep: &KeepArgs) -> String {
         Ack::Synced => String::new(),
         ack => format!(", acknowledged when {}", ack.as_str()),
     };
-    let events = grouped(stats.events);
-    format!("{}, {events} events so far{ack}", store.path().display())
+    let events = counted(stats.events, "event");
+    format!("{}, {events} so far{ack}", store.path().display())
 }
 
 /// An address without a port gets the default one.

@@ -18,7 +18,7 @@ use crate::commands::client::{Server, query};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::keep::units::shown_bytes;
 use crate::keep::{self, file_in};
-use crate::output::{self, grouped, plain};
+use crate::output::{self, counted, grouped, plain};
 use crate::progress::Bar;
 
 /// How long a server may take for a backup: a day.
@@ -130,8 +130,8 @@ fn json_of(found: &Integrity) -> Value {
 }
 
 fn text_of(found: &Integrity) -> String {
-    let mut text =
-        format!("{} events and {} states are sound", grouped(found.events), grouped(found.states));
+    let (events, states) = (counted(found.events, "event"), counted(found.states, "state"));
+    let mut text = format!("{events} and {states} are sound");
     for damage in &found.damage {
         text += &format!("\n  damaged: {}", plain(&damage.to_string()));
     }
@@ -146,19 +146,19 @@ async fn backup(to: &Path, place: &Place) -> Outcome {
     closed(&store).await?;
     let shown = to.display().to_string();
     let json = json!({"path": shown, "events": copied.events, "states": copied.states});
-    let (events, states) = (grouped(copied.events), grouped(copied.states));
-    say(place, &json, &format!("{events} events and {states} states are in {shown}"))
+    let (events, states) = (counted(copied.events, "event"), counted(copied.states, "state"));
+    say(place, &json, &format!("{events} and {states} are in {shown}"))
 }
 
 async fn backup_of_server(url: &str, name: Option<&str>, place: &Place) -> Outcome {
     let server = Server::new(url)?;
     let path = format!("/store/backup{}", query(&[("name", name)]));
     let answer = server.ask_for(Method::POST, &path, Vec::new(), BACKUP_WAIT_MAX).await?;
-    let number = |name: &str| grouped(answer[name].as_u64().unwrap_or(0));
+    let number = |name: &str| answer[name].as_u64().unwrap_or(0);
     let shown = plain(answer["path"].as_str().unwrap_or_default());
-    let (events, states) = (number("events"), number("states"));
-    let text =
-        format!("{events} events and {states} states are in {shown}, on the server's machine");
+    let events = counted(number("events"), "event");
+    let states = counted(number("states"), "state");
+    let text = format!("{events} and {states} are in {shown}, on the server's machine");
     say(place, &answer, &text)
 }
 
@@ -174,8 +174,8 @@ async fn restore(backup: PathBuf, place: &Place) -> Outcome {
     let restored = keep::meanwhile(work, &format!("restoring {from}")).await?;
     let restored = restored.map_err(Failure::of_store)?;
     let json = json!({"path": shown, "events": restored.events, "states": restored.states});
-    let (events, states) = (grouped(restored.events), grouped(restored.states));
-    say(place, &json, &format!("{events} events and {states} states are in {shown}"))
+    let (events, states) = (counted(restored.events, "event"), counted(restored.states, "state"));
+    say(place, &json, &format!("{events} and {states} are in {shown}"))
 }
 
 async fn compact(place: &Place) -> Outcome {
@@ -247,8 +247,8 @@ async fn repair(accept_loss: bool, place: &Place) -> Outcome {
         "events": repaired.events, "states": repaired.states,
         "lost": json_of(&lost)["damage"], "damaged": damaged,
     });
-    let (events, states) = (grouped(repaired.events), grouped(repaired.states));
-    let mut text = format!("{events} events and {states} states are in {shown}");
+    let (events, states) = (counted(repaired.events, "event"), counted(repaired.states, "state"));
+    let mut text = format!("{events} and {states} are in {shown}");
     match damaged {
         None => text += "; nothing was damaged",
         Some(damaged) => text += &format!("; the damaged file is {damaged}"),

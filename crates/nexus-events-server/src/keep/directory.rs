@@ -1,5 +1,6 @@
 //! A directory that goes when nobody needs it any more.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -16,22 +17,18 @@ pub(crate) struct Temporary(PathBuf);
 impl Temporary {
     pub(crate) fn new() -> Outcome<Self> {
         let parent = std::env::temp_dir();
-        let mut last = None;
-        for number in 0..NAMES_TRIED {
+        let mut number = 0;
+        let error = loop {
             let path = parent.join(format!("nexus-demo-{}-{number}", std::process::id()));
             match std::fs::create_dir(&path) {
                 Ok(()) => return Ok(Self(path)),
                 // One of a program that was killed and had this number.
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                    last = Some(error)
+                Err(error) if error.kind() == ErrorKind::AlreadyExists && number < NAMES_TRIED => {
+                    number += 1;
                 }
-                Err(error) => last = Some(error),
+                Err(error) => break error,
             }
-            if last.as_ref().is_some_and(|it| it.kind() != std::io::ErrorKind::AlreadyExists) {
-                break;
-            }
-        }
-        let error = last.map_or_else(|| anyhow::anyhow!("no name is free"), Into::into);
+        };
         let place = parent.display();
         let context = format!(
             "no directory can be made in {place} for the store; make room there, name another one in TMPDIR, or leave the store out with --ephemeral"

@@ -33,7 +33,15 @@ pub(crate) async fn open(directory: &Path, retention: Retention) -> Outcome<Arc<
     let opening =
         tokio::task::spawn_blocking(move || Store::builder().retention(retention).open(path));
     let store = meanwhile(opening, &format!("opening {shown}, {}", shown_bytes(bytes))).await?;
-    Ok(Arc::new(store.map_err(Failure::of_store)?))
+    store.map(Arc::new).map_err(|error| match Failure::of_store(error) {
+        failure if failure.exit() == Exit::Conflict => {
+            let message = format!(
+                "`{shown}` is open already, most likely by another server; stop that one, or name another directory with --data"
+            );
+            Failure::new(Exit::Conflict, message)
+        }
+        failure => failure,
+    })
 }
 
 /// Waits, and says what for when it takes long: again and again on a terminal, once elsewhere.

@@ -42,6 +42,12 @@ async fn one_is_listed_shown_edited_and_replayed() {
         (&list["count"], &list["total"], &list["next"]),
         (&json!(1), &json!(1), &Value::Null)
     );
+    let stats = server.get("/stats").await.json();
+    assert_eq!(
+        (&stats["dead_letters"]["letters"], &stats["scheduled"]["waiting"]),
+        (&json!(1), &json!(0))
+    );
+    assert_eq!(stats["consumers"]["billing"]["parked"], 1);
     let letter = server.get("/dead-letters/1").await.json();
     assert_eq!(letter, list["dead_letters"][0]);
     assert_eq!((&letter["handler"], &letter["error"]), (&json!("billing"), &json!("no amount")));
