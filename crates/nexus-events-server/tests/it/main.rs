@@ -8,6 +8,7 @@ mod dead_letters;
 mod demo;
 mod directory;
 mod embed;
+mod failing;
 mod guard;
 mod history;
 mod http;

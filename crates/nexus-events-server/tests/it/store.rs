@@ -109,6 +109,24 @@ async fn the_start_says_where_events_are_kept() {
 }
 
 #[tokio::test]
+async fn only_as_many_events_are_kept_as_asked_for() {
+    let directory = Directory::new();
+    let data = directory.path("data");
+    let arguments = ["serve", "--port", "0", "--data", &data, "--keep-events", "20"];
+    let server = Running::start(&arguments).await;
+    // The bound is looked at every 256 commits.
+    for _ in 0..300 {
+        ask(&server, Method::POST, "/events", r#"{"event_type":"a"}"#).await;
+    }
+    let log = ask(&server, Method::GET, "/log?limit=1", "").await.json();
+    assert!(log["first"].as_u64().unwrap() > 200, "{log}");
+    assert_eq!(log["last"], 300);
+    assert_eq!(ask(&server, Method::GET, "/log/1", "").await.status.as_u16(), 404);
+    let gone = ask(&server, Method::GET, "/log?after=3", "").await;
+    assert_eq!((gone.status.as_u16(), &*gone.code()), (410, "trimmed"));
+}
+
+#[tokio::test]
 async fn a_second_server_names_the_file_that_is_in_use() {
     let directory = Directory::new();
     let data = directory.path("data");
