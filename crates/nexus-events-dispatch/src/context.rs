@@ -216,7 +216,7 @@ impl Context {
     /// use nexus_events_model::Event;
     /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
     /// let bus = Bus::new();
-    /// let mail = |_: &Event, context: &Context| !context.is_replay();
+    /// let mail = |_: &Event, context: &Context| serde_json::json!(!context.is_replay());
     /// bus.on("order.created", mail.named("mail"))?;
     /// let event = bus.stamp(Event::builder("order.created"))?;
     /// let report = bus.publish_and_wait(event.clone()).await?;

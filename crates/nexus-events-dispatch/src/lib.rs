@@ -88,6 +88,7 @@ pub mod layers;
 pub mod limits;
 pub mod store;
 
+mod builder;
 mod bus;
 mod clock;
 mod context;
@@ -131,7 +132,8 @@ mod waits;
 mod watch;
 mod worker;
 
-pub use crate::bus::{Bus, BusBuilder};
+pub use crate::builder::BusBuilder;
+pub use crate::bus::Bus;
 pub use crate::clock::{Clock, ManualClock, SystemClock};
 pub use crate::context::{Context, Retry};
 pub use crate::durable::{ConsumerStats, Durable, Persist, Start};

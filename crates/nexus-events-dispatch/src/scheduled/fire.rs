@@ -53,7 +53,7 @@ impl Bus {
         let (plan, now) = (&self.0.plan, self.now());
         let version = entry.state.version;
         let is_late = match scheduled.misfire {
-            Misfire::FireOnce => false,
+            Misfire::PublishOnce => false,
             Misfire::Skip { grace } => now - scheduled.due > grace,
         };
         if is_late {

@@ -11,14 +11,14 @@ use crate::error::{Error, Result};
 ///
 /// ```
 /// use nexus_events_dispatch::Misfire;
-/// assert_eq!(Misfire::default(), Misfire::FireOnce);
+/// assert_eq!(Misfire::default(), Misfire::PublishOnce);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Misfire {
     /// It fires as soon as it can.
     #[default]
-    FireOnce,
+    PublishOnce,
     /// It does not fire any more, and is counted as skipped.
     Skip {
         /// How late it may fire all the same.

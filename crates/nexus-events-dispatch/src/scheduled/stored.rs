@@ -124,7 +124,7 @@ impl Scheduled {
     #[must_use]
     pub fn to_json(&self) -> Value {
         let grace = match self.misfire {
-            Misfire::FireOnce => None,
+            Misfire::PublishOnce => None,
             Misfire::Skip { grace } => Some(u64::try_from(grace.as_millis()).unwrap_or(u64::MAX)),
         };
         json!({
@@ -143,7 +143,7 @@ impl Scheduled {
         };
         let event = Event::from_json(&json["event"].to_string())?;
         let misfire = match &json["grace"] {
-            Value::Null => Misfire::FireOnce,
+            Value::Null => Misfire::PublishOnce,
             grace => {
                 let grace = grace.as_u64().ok_or_else(|| wrong("grace"))?;
                 Misfire::Skip { grace: Duration::from_millis(grace) }
@@ -246,16 +246,16 @@ mod tests {
             datetime!(2026-01-02 03:04:05 UTC),
             datetime!(9999-12-31 23:59:59 UTC),
         ];
-        let keys = times.map(|time| scheduled("z", time, Misfire::FireOnce).key());
+        let keys = times.map(|time| scheduled("z", time, Misfire::PublishOnce).key());
         assert!(keys.is_sorted());
-        let earlier = scheduled("a", times[5], Misfire::FireOnce).key();
+        let earlier = scheduled("a", times[5], Misfire::PublishOnce).key();
         assert!(keys[4] < earlier && earlier < keys[5]);
     }
 
     #[test]
     fn what_is_written_is_read() {
         let grace = Duration::from_secs(60);
-        for misfire in [Misfire::FireOnce, Misfire::Skip { grace }] {
+        for misfire in [Misfire::PublishOnce, Misfire::Skip { grace }] {
             let one = scheduled("evt-1", datetime!(2026-01-02 03:04:05.678901 UTC), misfire);
             assert_eq!(Scheduled::read(one.to_json().to_string().as_bytes()).unwrap(), one);
         }

@@ -22,7 +22,7 @@ fn process() -> Runtime {
 }
 
 /// So much time passes, in which everybody gets as far as he can.
-async fn pass(time: Duration) {
+pub(crate) async fn pass(time: Duration) {
     tokio::time::sleep(time).await;
 }
 

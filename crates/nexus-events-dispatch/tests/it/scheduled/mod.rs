@@ -59,7 +59,7 @@ impl Program {
 
 /// Tokio's time goes on alone; everybody gets as far as he can.
 async fn settle(time: Duration) {
-    tokio::time::sleep(time).await;
+    crate::durable::pass(time).await;
 }
 
 fn timer(id: &str) -> nexus_events_model::EventBuilder {
