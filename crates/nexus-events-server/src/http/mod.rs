@@ -36,6 +36,7 @@ mod replay;
 mod scheduled;
 mod stats;
 mod store;
+mod together;
 
 use axum::Router;
 use axum::extract::{Request, State};
