@@ -233,11 +233,16 @@ async fn repair(accept_loss: bool, place: &Place) -> Outcome {
     let repaired = keep::meanwhile(work, &format!("repairing {shown}")).await?;
     let repaired = repaired.map_err(|error| {
         let failure = Failure::of_store(error);
-        match (failure.exit(), accept_loss) {
-            (Exit::CheckFailed, false) => {
-                Failure::new(Exit::CheckFailed, format!("{failure}; --accept-loss does that"))
+        let text = failure.to_string();
+        match text.split_once("; `nexus store verify`") {
+            Some((damage, _)) => {
+                let message = format!("{damage}; nothing can be read of it, restore a backup");
+                Failure::new(failure.exit(), message)
             }
-            _ => failure,
+            None if failure.exit() == Exit::CheckFailed && !accept_loss => {
+                Failure::new(failure.exit(), format!("{text}; --accept-loss does that"))
+            }
+            None => failure,
         }
     })?;
     let mut lost = Integrity::default();

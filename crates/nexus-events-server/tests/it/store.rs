@@ -203,6 +203,19 @@ async fn damage_is_found_named_by_its_offset_and_repaired() {
 }
 
 #[tokio::test]
+async fn half_a_file_is_one_line_and_no_panic() {
+    let directory = with_events(500).await;
+    let path = directory.path("data/events.nexus");
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+    drop(file);
+    store(&["verify"], &directory).await.refused(10, "events.nexus` is damaged");
+    store(&["repair"], &directory).await.refused(10, "restore a backup");
+    let data = directory.path("data");
+    run(&["serve", "--port", "0", "--data", &data]).await.refused(10, "events.nexus` is damaged");
+}
+
+#[tokio::test]
 async fn a_backup_is_made_while_serving_and_restored() {
     let directory = Directory::new();
     let data = directory.path("data");
