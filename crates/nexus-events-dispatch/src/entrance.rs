@@ -17,6 +17,7 @@ use crate::limits::QUEUE_WAIT_MAX;
 use crate::pass::{Passed, pass};
 use crate::publish::Receipt;
 use crate::runtime::step_back;
+use crate::store::Offset;
 use crate::sync::{Arc, Instant, Mutex, OnceLock, oneshot};
 use crate::trace;
 
@@ -130,7 +131,11 @@ impl<'a> Entrance<'a> {
         self.report = Some(Mutex::default());
         let receipt = self.enter(event).await?;
         let report = self.report.and_then(Mutex::into_inner);
-        Ok(report.unwrap_or_else(|| PublishReport::new(receipt.event_id, Vec::new())))
+        let mut report =
+            report.unwrap_or_else(|| PublishReport::new(receipt.event_id, Vec::new()));
+        report.offset = receipt.offset.map(Offset::number);
+        report.duplicate = receipt.duplicate;
+        Ok(report)
     }
 
     async fn admit(&self, event: Event) -> Result<Receipt> {

@@ -172,13 +172,17 @@ pub struct PublishReport {
     pub event_id: EventId,
     /// One outcome per matching handler, in the order of their turns.
     pub outcomes: Vec<HandlerOutcome>,
+    /// The number of its offset in the log, when the bus has a store.
+    pub offset: Option<u64>,
+    /// Whether it had been published before; nothing was published again.
+    pub duplicate: bool,
 }
 
 impl PublishReport {
     /// A report of these outcomes.
     #[must_use]
     pub fn new(event_id: EventId, outcomes: Vec<HandlerOutcome>) -> Self {
-        Self { event_id, outcomes }
+        Self { event_id, outcomes, offset: None, duplicate: false }
     }
 
     /// How many handlers were given the event: those that ran or are going to.
@@ -224,12 +228,20 @@ impl PublishReport {
 }
 
 impl Serialize for PublishReport {
-    /// `event_id`, `handlers_notified`, `results`.
+    /// `event_id`, `handlers_notified`, `results`; `offset` where there is one, `duplicate` where it
+    /// is one.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let results: Vec<Value> =
             self.outcomes.iter().map(|outcome| outcome.to_json(&self.event_id)).collect();
-        let mut fields = serializer.serialize_struct("PublishReport", 3)?;
+        let more = usize::from(self.offset.is_some()) + usize::from(self.duplicate);
+        let mut fields = serializer.serialize_struct("PublishReport", 3 + more)?;
         fields.serialize_field("event_id", &self.event_id)?;
+        if let Some(offset) = self.offset {
+            fields.serialize_field("offset", &offset)?;
+        }
+        if self.duplicate {
+            fields.serialize_field("duplicate", &true)?;
+        }
         fields.serialize_field("handlers_notified", &self.handlers_notified())?;
         fields.serialize_field("results", &results)?;
         fields.end()

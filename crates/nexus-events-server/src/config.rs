@@ -3,21 +3,20 @@
 use std::net::{IpAddr, SocketAddr};
 
 use anyhow::Context;
-use nexus_events_dispatch::Bus;
+use nexus_events_dispatch::{Bus, BusBuilder};
 use tokio::net::TcpListener;
 
 use crate::cli::ServeArgs;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::limits::WORKERS_MAX;
+use crate::limits::{HISTORY_MAX, WORKERS_MAX};
 
 /// How many ports after the default one are tried when it is taken.
 const PORTS_TRIED: u16 = 20;
 
 /// A server's settings, checked.
-#[derive(Debug)]
 pub(crate) struct ServeConfig {
     pub(crate) address: SocketAddr,
-    pub(crate) bus: Bus,
+    pub(crate) bus: BusBuilder,
 }
 
 impl ServeConfig {
@@ -26,11 +25,11 @@ impl ServeConfig {
             let message = format!("--workers is 1 to {WORKERS_MAX}, not {}", args.workers);
             return Err(Failure::new(Exit::Usage, message));
         }
-        let bus = Bus::builder()
-            .history(args.history)
-            .max_workers(args.workers)
-            .build()
-            .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+        if args.history > HISTORY_MAX {
+            let message = format!("--history is 0 to {HISTORY_MAX}, not {}", args.history);
+            return Err(Failure::new(Exit::Usage, message));
+        }
+        let bus = Bus::builder().history(args.history).max_workers(args.workers);
         Ok(Self { address: address(&args.bind, args.port)?, bus })
     }
 }

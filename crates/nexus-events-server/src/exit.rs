@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use nexus_events_dispatch::{self as dispatch, ErrorKind};
+
 /// Why the program ended.
 ///
 /// ```
@@ -18,11 +20,15 @@ pub enum Exit {
     Failed,
     /// The command line is wrong.
     Usage,
+    /// What was asked for is not there.
+    NotFound,
     /// The server is not reachable.
     Unreachable,
     /// The server refused an event.
     Rejected,
-    /// A check did not hold.
+    /// Somebody else has it, or has changed it.
+    Conflict,
+    /// A check did not hold, or what was read is damaged.
     CheckFailed,
     /// It was interrupted before it was done.
     Interrupted,
@@ -36,8 +42,10 @@ impl Exit {
             Self::Done => 0,
             Self::Failed => 1,
             Self::Usage => 2,
+            Self::NotFound => 4,
             Self::Unreachable => 5,
             Self::Rejected => 7,
+            Self::Conflict => 9,
             Self::CheckFailed => 10,
             Self::Interrupted => 130,
         }
@@ -63,6 +71,16 @@ impl Failure {
         message: impl fmt::Display + fmt::Debug + Send + Sync + 'static,
     ) -> Self {
         Self { exit, error: anyhow::Error::msg(message) }
+    }
+
+    /// What a store says, with the way out in its text.
+    pub(crate) fn of_store(error: dispatch::Error) -> Self {
+        let exit = match error.kind() {
+            ErrorKind::InUse | ErrorKind::Conflict => Exit::Conflict,
+            ErrorKind::Corrupt => Exit::CheckFailed,
+            _ => Exit::Failed,
+        };
+        Self { exit, error: error.into() }
     }
 
     /// How the program ends.

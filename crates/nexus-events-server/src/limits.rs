@@ -60,6 +60,27 @@ pub const REFUSALS_MAX: usize = 64;
 /// thread.
 pub const WORKERS_MAX: usize = 1_024;
 
+/// Most recent events that `nexus serve --history` keeps in memory.
+pub const HISTORY_MAX: usize = 1_000_000;
+
+/// Events, dead letters or scheduled events in one answer unless it asks for another number.
+pub const LOG_ANSWER_DEFAULT: usize = 100;
+
+/// Most of them in one answer; `next` in the answer leads on.
+pub const LOG_ANSWER_MAX: usize = 10_000;
+
+/// Largest answer of `GET /log`, in bytes of events (16 MiB); one event always fits.
+pub const LOG_ANSWER_BYTES_MAX: usize = HISTORY_ANSWER_BYTES_MAX;
+
+/// Pages of the store that one answer of `GET /log` looks through for events that are selected.
+pub const LOG_ANSWER_PAGES_MAX: usize = 64;
+
+/// Longest name of a backup that `POST /store/backup` writes, in bytes.
+pub const BACKUP_NAME_BYTES_MAX: usize = 64;
+
+/// Events of one request that are stored together, so that they share what they wait for.
+pub const STORED_TOGETHER_MAX: usize = 256;
+
 /// How long connections and queues may drain in total when the server stops.
 pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);
 

@@ -14,6 +14,11 @@ const OTHER_BLOCKING_THREADS: usize = 64;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     log_to_stderr(cli.verbose);
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| match is_of_damage(panic) {
+        true => tracing::debug!("damage in a store: {panic}"),
+        false => usual(panic),
+    }));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(WORKERS_MAX + OTHER_BLOCKING_THREADS)
         .enable_all()
@@ -29,6 +34,12 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(failure) => fail(failure.exit(), &failure.to_string()),
     }
+}
+
+/// Damage in a file may make the database below panic. The store makes an error of that, which says
+/// it in one line.
+fn is_of_damage(panic: &std::panic::PanicHookInfo<'_>) -> bool {
+    panic.location().is_some_and(|place| place.file().contains("redb-"))
 }
 
 fn fail(exit: Exit, message: &str) -> ExitCode {

@@ -60,6 +60,11 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
+/// 1 as `1 event`, 11694 as `11,694 events`.
+pub(crate) fn counted(number: u64, what: &str) -> String {
+    format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
 /// Text from outside without what a terminal would obey.
 pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
@@ -73,6 +78,10 @@ mod tests {
     fn numbers_are_grouped_by_thousands() {
         let texts = [0, 999, 1_000, 11_694, 1_234_567].map(grouped);
         assert_eq!(texts, ["0", "999", "1,000", "11,694", "1,234,567"]);
+        assert_eq!(
+            [0, 1, 1_000].map(|n| counted(n, "state")),
+            ["0 states", "1 state", "1,000 states"]
+        );
     }
 
     #[test]

@@ -4,9 +4,11 @@ mod accept;
 mod connection;
 mod refusal;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use nexus_events_dispatch::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -14,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::http;
 use crate::limits::{CONNECTIONS_MAX, HEADERS_WAIT_MAX, SHUTDOWN_DEADLINE};
+use crate::output::{counted, grouped};
 use crate::wire::App;
 
 /// How many connections, and how long they may say nothing.
@@ -26,6 +29,43 @@ struct Bounds {
 impl Default for Bounds {
     fn default() -> Self {
         Self { connections: CONNECTIONS_MAX, headers_wait: HEADERS_WAIT_MAX }
+    }
+}
+
+/// How a server stopped.
+#[derive(Debug)]
+pub(crate) struct Stopped {
+    /// Whether all got through.
+    pub(crate) clean: bool,
+    /// What its store has for the next start, when it has one.
+    pub(crate) kept: Option<Kept>,
+    /// What kept the store from closing as it should.
+    pub(crate) failed: Option<Error>,
+}
+
+/// What a store has for the next start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kept {
+    events: u64,
+    left: u64,
+    letters: usize,
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "kept {}; ", counted(self.events, "event"))?;
+        match self.left {
+            0 => f.write_str("none waits for a handler")?,
+            left => write!(
+                f,
+                "up to {} wait for handlers and are handled at the next start",
+                grouped(left)
+            )?,
+        }
+        match self.letters {
+            0 => Ok(()),
+            letters => write!(f, "; {}", counted(letters as u64, "dead letter")),
+        }
     }
 }
 
@@ -67,8 +107,8 @@ impl Serving {
     }
 
     /// Accepts nothing more, lets requests, queues and clients drain, then stops, all within
-    /// [`SHUTDOWN_DEADLINE`]. Whether all got through.
-    pub(crate) async fn stop(self) -> bool {
+    /// [`SHUTDOWN_DEADLINE`]. Then the store is closed, whose last commit is waited for.
+    pub(crate) async fn stop(self) -> Stopped {
         let Self { app, stop, mut connections, .. } = self;
         let end = Instant::now() + SHUTDOWN_DEADLINE;
         stop.send_replace(true);
@@ -78,7 +118,16 @@ impl Serving {
         let answered = tokio::time::timeout_at(end, &mut connections).await.is_ok();
         // Ends those that are left.
         connections.abort();
-        drained.is_ok_and(|report| report.is_clean()) && answered
+        let report = drained.ok();
+        let left = report.map_or(0, |report| report.redelivered);
+        let clean = report.is_some_and(|report| report.is_clean()) && answered;
+        let Some(store) = app.bus().store() else {
+            return Stopped { clean, kept: None, failed: None };
+        };
+        let failed = store.close().await.err();
+        let letters = app.bus().dead_letters().map_or(0, |letters| letters.stats().letters);
+        let kept = Kept { events: store.stats().events, left, letters };
+        Stopped { clean, kept: Some(kept), failed }
     }
 }
 

@@ -30,6 +30,14 @@
 //! | [`model`] | `nexus-events-model` | event, type, pattern, filter, report: pure values |
 //! | [`dispatch`] | `nexus-events-dispatch` | the bus, its handlers, its index |
 #![cfg_attr(
+    feature = "store",
+    doc = "| [`store`] | `nexus-events-store` | durable log in one file (feature `store`), beside the ports to any store |"
+)]
+#![cfg_attr(
+    not(feature = "store"),
+    doc = "| [`store`] | `nexus-events-store` | the ports to any store; with feature `store` a durable log in one file |"
+)]
+#![cfg_attr(
     feature = "stream",
     doc = "| [`stream`] | `nexus-events-stream` | WebSocket streamer for browsers (feature `stream`) |"
 )]
@@ -58,10 +66,12 @@
 //! # Guarantees
 //!
 //! In memory, an event is handled at most once per subscription, and whatever is lost (a full
-//! queue, a shutdown at its deadline) is counted. Order, cancellation, panics, slow handlers and
-//! shutdown are specified in [`dispatch`].
+//! queue, a shutdown at its deadline) is counted. With a [`store`] an acknowledged event survives
+//! crashes, and a durable handler gets it at least once. Order, cancellation, panics, slow handlers
+//! and shutdown are specified in [`dispatch`].
 
 pub mod prelude;
+pub mod store;
 
 pub use nexus_events_dispatch as dispatch;
 pub use nexus_events_model as model;
@@ -87,6 +97,10 @@ struct Readme;
 #[doc = include_str!("../../../docs/guide/dead-letters.md")]
 #[doc = include_str!("../../../docs/guide/delivery.md")]
 #[doc = include_str!("../../../docs/guide/consumer-groups.md")]
+#[doc = include_str!("../../../docs/guide/durable.md")]
+#[doc = include_str!("../../../docs/guide/scheduled.md")]
+#[doc = include_str!("../../../docs/guide/replay.md")]
 #[doc = include_str!("../../../docs/guide/observability.md")]
 #[doc = include_str!("../../../docs/guide/stores.md")]
+#[cfg_attr(feature = "store", doc = include_str!("../../../docs/guide/store.md"))]
 struct Guide;

@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST};
-use hyper::{Request, StatusCode, Uri};
+use hyper::http::request::Builder;
+use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 use tokio::net::TcpStream;
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::limits::{ANSWER_BYTES_MAX, ANSWER_WAIT_MAX};
+use crate::output::plain;
 
 /// How long a server may take to accept a connection.
 const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -80,28 +84,146 @@ impl Server {
         content_type: &str,
         content: Vec<u8>,
     ) -> Outcome<Answer> {
+        let request = self.request(Method::POST, path).header(CONTENT_TYPE, content_type);
+        self.answer(request.body(Full::new(Bytes::from(content)))?, ANSWER_WAIT_MAX).await
+    }
+
+    /// Asks for something and reads the whole answer as JSON; a refusal is a failure.
+    pub(crate) async fn ask(&self, method: Method, path: &str) -> Outcome<Value> {
+        self.ask_for(method, path, Vec::new(), ANSWER_WAIT_MAX).await
+    }
+
+    /// The same with JSON to send, and for work that takes its time.
+    pub(crate) async fn ask_for(
+        &self,
+        method: Method,
+        path: &str,
+        content: Vec<u8>,
+        wait: Duration,
+    ) -> Outcome<Value> {
+        let request = self.request(method, path).header(CONTENT_TYPE, "application/json");
+        let answer = self.answer(request.body(Full::new(Bytes::from(content)))?, wait).await?;
+        if !answer.status.is_success() {
+            return Err(refused(answer.status.as_u16(), &answer.text));
+        }
+        Ok(serde_json::from_str(&answer.text).context("the server's answer is no JSON")?)
+    }
+
+    /// Posts to a path that answers line by line.
+    pub(crate) async fn lines(&self, path: &str, content: Vec<u8>) -> Outcome<Lines> {
+        let request = self.request(Method::POST, path).header(CONTENT_TYPE, "application/json");
+        let request = request.body(Full::new(Bytes::from(content)))?;
         let stream = self.connect().await?;
-        let request = Request::post(format!("{}{path}", self.base))
-            .header(HOST, &self.authority)
-            .header(CONTENT_TYPE, content_type)
-            .body(Full::new(Bytes::from(content)))?;
-        match tokio::time::timeout(ANSWER_WAIT_MAX, exchange(stream, request)).await {
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let connection = tokio::spawn(connection);
+        let response = sender.send_request(request).await.map_err(|error| self.silent(&error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(Lines { content: response.into_body(), rest: Vec::new(), _sender: sender });
+        }
+        let content = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+        connection.abort();
+        let content = content.map_err(anyhow::Error::from_boxed)?.to_bytes();
+        Err(refused(status.as_u16(), &String::from_utf8_lossy(&content)))
+    }
+
+    fn silent(&self, error: &dyn std::fmt::Display) -> Failure {
+        let message = format!("the server at http://{} did not answer: {error:#}", self.authority);
+        Failure::new(Exit::Unreachable, message)
+    }
+
+    fn request(&self, method: Method, path: &str) -> Builder {
+        let uri = format!("{}{path}", self.base);
+        Request::builder().method(method).uri(uri).header(HOST, &self.authority)
+    }
+
+    async fn answer(&self, request: Request<Full<Bytes>>, wait: Duration) -> Outcome<Answer> {
+        let stream = self.connect().await?;
+        match tokio::time::timeout(wait, exchange(stream, request)).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => {
-                let message =
-                    format!("the server at http://{} did not answer: {error:#}", self.authority);
-                Err(Failure::new(Exit::Unreachable, message))
-            }
+            Ok(Err(error)) => Err(self.silent(&error)),
             Err(_) => {
-                let message = format!(
-                    "no answer from http://{} within {} s",
-                    self.authority,
-                    ANSWER_WAIT_MAX.as_secs()
-                );
+                let message =
+                    format!("no answer from http://{} within {} s", self.authority, wait.as_secs());
                 Err(Failure::new(Exit::Unreachable, message))
             }
         }
     }
+}
+
+/// An answer while it comes.
+pub(crate) struct Lines {
+    content: Incoming,
+    rest: Vec<u8>,
+    /// The connection ends with it.
+    _sender: http1::SendRequest<Full<Bytes>>,
+}
+
+impl Lines {
+    /// The next line, `None` at the end.
+    pub(crate) async fn next(&mut self) -> Outcome<Option<String>> {
+        loop {
+            if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.rest.drain(..=end).collect();
+                return Ok(Some(String::from_utf8_lossy(&line).into_owned()));
+            }
+            match self.content.frame().await {
+                None => return Ok(None),
+                Some(Err(error)) => {
+                    let message = format!("the server broke off: {error}");
+                    return Err(Failure::new(Exit::Unreachable, message));
+                }
+                Some(Ok(frame)) => {
+                    self.rest.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+                }
+            }
+            if self.rest.len() > ANSWER_BYTES_MAX {
+                return Err(Failure::new(Exit::Failed, "a line of the server's answer never ends"));
+            }
+        }
+    }
+}
+
+/// What a server's refusal comes to here.
+pub(crate) fn refused(status: u16, text: &str) -> Failure {
+    let answer: Value = serde_json::from_str(text).unwrap_or_default();
+    let error = &answer["error"];
+    let exit = match status {
+        400 | 413 | 415 | 422 => Exit::Rejected,
+        404 | 410 => Exit::NotFound,
+        409 => Exit::Conflict,
+        _ => Exit::Failed,
+    };
+    match (error["message"].as_str(), error["help"].as_str()) {
+        // What an event type is, the message says already.
+        (Some(message), _) if error["code"] == "invalid_event_type" => {
+            Failure::new(exit, plain(message))
+        }
+        (Some(message), Some(help)) => {
+            Failure::new(exit, format!("{}; {}", plain(message), plain(help)))
+        }
+        _ => Failure::new(exit, format!("the server answered with status {status}")),
+    }
+}
+
+/// A query of these parameters, those that are set.
+pub(crate) fn query(parameters: &[(&str, Option<&str>)]) -> String {
+    let mut query = String::new();
+    for (name, value) in parameters {
+        let Some(value) = value else { continue };
+        query.push(if query.is_empty() { '?' } else { '&' });
+        query.push_str(name);
+        query.push('=');
+        for byte in value.bytes() {
+            match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                    query.push(byte.into());
+                }
+                _ => query.push_str(&format!("%{byte:02X}")),
+            }
+        }
+    }
+    query
 }
 
 async fn exchange(stream: TcpStream, request: Request<Full<Bytes>>) -> anyhow::Result<Answer> {
@@ -125,6 +247,13 @@ mod tests {
         assert_eq!((&*server.host, server.port, &*server.base), ("::1", 9, "/base"));
         assert_eq!(server.socket_url(), "ws://[::1]:9/base/ws");
         assert_eq!(Server::new("http://events.example").unwrap().port, 80);
+    }
+
+    #[test]
+    fn a_query_has_what_is_set() {
+        assert_eq!(query(&[("a", None)]), "");
+        let found = query(&[("a", Some("x & y")), ("b", None), ("c", Some("é"))]);
+        assert_eq!(found, "?a=x%20%26%20y&c=%C3%A9");
     }
 
     #[test]

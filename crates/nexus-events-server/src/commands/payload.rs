@@ -36,7 +36,8 @@ pub(crate) fn event(event_type: &str, args: &PublishArgs) -> Outcome<String> {
     Ok(json)
 }
 
-fn text(given: &str) -> Outcome<String> {
+/// JSON as it is given, or from a file, or from standard input.
+pub(crate) fn text(given: &str) -> Outcome<String> {
     match given.strip_prefix('@') {
         Some(path) => {
             let file = std::fs::File::open(path).with_context(|| format!("cannot read {path}"))?;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::cli::PublishArgs;
-use crate::commands::client::Server;
+use crate::commands::client::{Server, refused};
 use crate::commands::payload;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::limits::{JSON_BODY_BYTES_MAX, PUBLISH_BATCH_LINES};
@@ -38,23 +38,6 @@ async fn one(server: &Server, event_type: &str, args: &PublishArgs) -> Outcome {
         return Ok(Exit::Done);
     }
     Err(refused(answer.status.as_u16(), &answer.text))
-}
-
-/// What a server's refusal comes to here.
-fn refused(status: u16, text: &str) -> Failure {
-    let answer: Value = serde_json::from_str(text).unwrap_or_default();
-    let error = &answer["error"];
-    let exit = if matches!(status, 400 | 413 | 415) { Exit::Rejected } else { Exit::Failed };
-    match (error["message"].as_str(), error["help"].as_str()) {
-        // What an event type is, the message says already.
-        (Some(message), _) if error["code"] == "invalid_event_type" => {
-            Failure::new(exit, plain(message))
-        }
-        (Some(message), Some(help)) => {
-            Failure::new(exit, format!("{}; {}", plain(message), plain(help)))
-        }
-        _ => Failure::new(exit, format!("the server answered with status {status}")),
-    }
 }
 
 async fn many(server: &Server, args: &PublishArgs) -> Outcome {

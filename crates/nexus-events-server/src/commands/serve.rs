@@ -2,42 +2,70 @@
 
 use std::net::IpAddr;
 
+use nexus_events_dispatch::store::{Ack, EventStore};
+use nexus_events_dispatch::{BusBuilder, Persist};
+
 use crate::cli::ServeArgs;
 use crate::config::{self, ServeConfig};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::output;
+use crate::keep::{self, KeepArgs};
+use crate::output::{self, counted};
 use crate::serving::Serving;
 use crate::signals::Signals;
 use crate::wire::App;
 
-/// Most recent events that may be asked for.
-pub(crate) const HISTORY_MAX: usize = 1_000_000;
-
 pub(crate) async fn run(mut args: ServeArgs) -> Outcome {
-    if args.history > HISTORY_MAX {
-        let message = format!("--history is 0 to {HISTORY_MAX}, not {}", args.history);
-        return Err(Failure::new(Exit::Usage, message));
-    }
     args.bind = with_port(&args.bind);
     let config = ServeConfig::new(&args)?;
     let mut signals = Signals::new()?;
     let socket = config::listen(config.address).await?;
-    let serving = Serving::start(App::new(config.bus)?, socket)?;
+    let app = app(config.bus, &args.keep).await?;
+    let kept = kept(&app, &args.keep);
+    let serving = Serving::start(app, socket)?;
     if !serving.address.ip().is_loopback() {
         output::note(
             "note: whoever reaches this address may publish and read; 127.0.0.1 keeps it to this machine",
         );
     }
     // Serving goes on when nobody reads where.
-    output::print(&where_to_look(&serving.url()))?;
+    output::print(&where_to_look(&serving.url(), &kept))?;
 
     signals.next().await;
     output::note("stopping; once more to stop at once");
     signals.then_end_at_once();
-    match serving.stop().await {
+    let stopped = serving.stop().await;
+    stopped.kept.inspect(|kept| output::note(&kept.to_string()));
+    if let Some(error) = stopped.failed {
+        return Err(Failure::of_store(error));
+    }
+    match stopped.clean {
         true => Ok(Exit::Done),
         false => Err(Failure::new(Exit::Failed, "not everything got through before the deadline")),
     }
+}
+
+async fn app(bus: BusBuilder, keep: &KeepArgs) -> Outcome<App> {
+    if keep.ephemeral {
+        return Ok(App::new(bus.build()?)?);
+    }
+    let store = keep::open(&keep.data, keep.retention()).await?;
+    let persist = Persist::to(store.clone()).ack(keep.ack.into());
+    let bus = bus.store(persist).open().await.map_err(Failure::of_store)?;
+    Ok(App::with_store(bus, store)?)
+}
+
+/// Where events are kept, for people.
+fn kept(app: &App, keep: &KeepArgs) -> String {
+    let Some(store) = app.file() else {
+        return "in memory only (--ephemeral)".to_owned();
+    };
+    let (stats, ack) = (store.stats(), Ack::from(keep.ack));
+    let ack = match ack {
+        Ack::Synced => String::new(),
+        ack => format!(", acknowledged when {}", ack.as_str()),
+    };
+    let events = counted(stats.events, "event");
+    format!("{}, {events} so far{ack}", store.path().display())
 }
 
 /// An address without a port gets the default one.
@@ -51,9 +79,9 @@ fn with_port(bind: &str) -> String {
     }
 }
 
-fn where_to_look(url: &str) -> String {
+fn where_to_look(url: &str, kept: &str) -> String {
     format!(
-        "Nexus events {}\n\n{}\nCtrl-C stops it.\n",
+        "Nexus events {}\n\n  kept     {kept}\n{}\nCtrl-C stops it.\n",
         env!("CARGO_PKG_VERSION"),
         pointers(url, "order.*", r#"{"event_type":"order.created","payload":{"amount":12}}"#)
     )

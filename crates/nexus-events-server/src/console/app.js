@@ -172,7 +172,9 @@ async function pollStats() {
     setText(byId("clients-name"), clients === 1 ? "client" : "clients");
     const number = handlers.draw(stats.handlers);
     byId("handlers-empty").hidden = number > 0;
-    setText(byId("handlers-count"), number > 0 ? count(number) : "");
+    const letters = stats.dead_letters?.letters ?? 0;
+    const given = letters > 0 ? `, ⚠ ${count(letters)} dead letter${letters === 1 ? "" : "s"}` : "";
+    setText(byId("handlers-count"), number > 0 ? count(number) + given : "");
     document.body.classList.remove("stale");
   } catch {
     document.body.classList.add("stale");

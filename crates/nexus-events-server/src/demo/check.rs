@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
+use nexus_events_dispatch::store::StoreStats;
 use nexus_events_dispatch::{Bus, Result};
 use nexus_events_model::{EventId, HandlerOutcome, OutcomeStatus, PublishReport};
 
@@ -154,14 +155,19 @@ impl Ledger {
     }
 
     /// What the numbers say in the end.
-    pub(super) fn verdict(mut self, complete: bool, settled: bool) -> Verdict {
+    pub(super) fn verdict(
+        mut self,
+        complete: bool,
+        settled: bool,
+        stored: Option<StoreStats>,
+    ) -> Verdict {
         let total = self.total();
         for (cause, id) in std::mem::take(&mut self.follow_ups) {
             let arrived = self.judge.followed(&cause, &id);
             let fate = if arrived { Fate::Handled } else { Fate::Failed };
             self.rows.entry(FOLLOW_UP_ROW.into()).or_default().note(fate, arrived);
         }
-        Verdict { rows: self.rows, total, complete, settled, skipped: self.skipped }
+        Verdict { rows: self.rows, total, complete, settled, skipped: self.skipped, stored }
     }
 }
 
@@ -174,6 +180,8 @@ pub(super) struct Verdict {
     pub(super) complete: bool,
     settled: bool,
     skipped: u64,
+    /// What the store says, where there is one.
+    pub(super) stored: Option<StoreStats>,
 }
 
 impl Verdict {
@@ -192,6 +200,12 @@ impl Verdict {
         }
         if self.skipped > 0 {
             reasons.push(format!("{} times a handler could not take an event", self.skipped));
+        }
+        // A third witness. Others may publish, too, so there may be more.
+        let published: u64 = self.rows.values().map(|row| row.published).sum();
+        if let Some(stored) = self.stored.as_ref().filter(|stored| stored.events < published) {
+            let events = stored.events;
+            reasons.push(format!("the store has {events} events of {published} published"));
         }
         // Others may publish without end: what they wait for is nothing that is wrong here.
         if !self.settled && !reasons.is_empty() {
@@ -241,7 +255,7 @@ mod tests {
             ledger.expect(event.id());
             ledger.note((*event_type).into(), &bus.publish_and_wait(event).await.unwrap());
         }
-        ledger.verdict(complete, true)
+        ledger.verdict(complete, true, None)
     }
 
     #[tokio::test]
@@ -283,6 +297,17 @@ mod tests {
         assert!(Verdict { settled: false, ..good }.holds());
         let late = verdict(&[("a.good", true)], &[("a.good", 2)], true).await;
         assert_eq!(Verdict { settled: false, ..late }.reasons().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_lacks_an_event_does_not_hold() {
+        for (events, holds) in [(0, false), (1, true), (2, true)] {
+            let good = verdict(&[("a.good", true)], &[("a.good", 1)], true).await;
+            let mut stored = StoreStats::default();
+            stored.events = events;
+            let verdict = Verdict { stored: Some(stored), ..good };
+            assert_eq!(verdict.holds(), holds, "{events}");
+        }
     }
 
     #[tokio::test]

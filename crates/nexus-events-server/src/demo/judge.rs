@@ -23,8 +23,8 @@ pub(super) struct Judge(Arc<Mutex<Notes>>);
 #[derive(Debug, Default)]
 struct Notes {
     replayed: HashSet<EventId>,
-    /// The one replayed event that is on its way, and whether it arrived.
-    now: Option<(EventId, bool)>,
+    /// The replayed events that are on their way, and whether they arrived.
+    now: HashMap<EventId, bool>,
     /// What arrived because of a replayed event: the first for each.
     follow_ups: HashMap<EventId, EventId>,
 }
@@ -42,18 +42,18 @@ impl Judge {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Announces the next replayed event.
+    /// Announces a replayed event.
     pub(super) fn expect(&self, id: &EventId) {
         let mut notes = self.notes();
         notes.replayed.insert(id.clone());
-        notes.now = Some((id.clone(), false));
+        notes.now.insert(id.clone(), false);
     }
 
     fn note(&self, event: &Event, context: &Context) {
         let by_a_handler = context.chain().len() > 1;
         let mut notes = self.notes();
         if !by_a_handler {
-            if let Some((_, arrived)) = notes.now.as_mut().filter(|(id, _)| id == event.id()) {
+            if let Some(arrived) = notes.now.get_mut(event.id()) {
                 *arrived = true;
             }
             return;
@@ -64,9 +64,9 @@ impl Judge {
         }
     }
 
-    /// Whether the announced event has arrived.
+    /// Whether an announced event, which is on its way no more, has arrived.
     pub(super) fn arrived(&self, id: &EventId) -> bool {
-        self.notes().now.as_ref().is_some_and(|(now, arrived)| now == id && *arrived)
+        self.notes().now.remove(id).unwrap_or(false)
     }
 
     /// Whether this event arrived because of that replayed one.
@@ -104,10 +104,10 @@ mod tests {
         let judge = Judge::register(&bus).unwrap();
         let event = departed();
         judge.expect(event.id());
-        assert!(!judge.arrived(event.id()));
         let report = bus.publish_and_wait(event.clone()).await.unwrap();
         bus.idle().await;
         assert!(judge.arrived(event.id()));
+        assert!(!judge.arrived(event.id()), "it is on its way no more");
         assert!(judge.followed(event.id(), &published(&report)));
     }
 
@@ -132,7 +132,7 @@ mod tests {
         {
             let notes = judge.notes();
             assert_eq!((notes.replayed.len(), notes.follow_ups.len()), (1, 0));
-            assert_eq!(notes.now, Some((event.id().clone(), false)));
+            assert_eq!(notes.now, HashMap::from([(event.id().clone(), false)]));
         }
         let report = bus.publish_and_wait(event.clone()).await.unwrap();
         bus.idle().await;

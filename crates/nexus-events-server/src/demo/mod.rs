@@ -17,6 +17,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use nexus_events_dispatch::Bus;
+use nexus_events_dispatch::store::Retention;
 use tokio::net::TcpListener;
 
 use crate::cli::DemoArgs;
@@ -28,6 +29,7 @@ use crate::demo::pace::Pace;
 use crate::demo::replay::{Ended, Replay};
 use crate::demo::status::Status;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::keep::{self, Temporary};
 use crate::output;
 use crate::serving::Serving;
 use crate::signals::Signals;
@@ -43,7 +45,12 @@ pub(crate) async fn run(args: DemoArgs) -> Outcome {
     let data = if args.data.is_empty() { Data::shipped()? } else { Data::of_files(&args.data)? };
     let socket = listen(args.port).await?;
 
-    let bus = Bus::new();
+    // It goes when the demo has ended, however it did.
+    let directory = match args.ephemeral {
+        true => None,
+        false => Some(Temporary::new()?),
+    };
+    let bus = open(directory.as_ref()).await?;
     let board = handlers::register(&bus)?;
     let mut ledger = Ledger::new(&bus, &data.expected, args.expect.clone())?;
     let serving = Serving::start(App::new(bus.clone())?, socket)?;
@@ -61,7 +68,8 @@ pub(crate) async fn run(args: DemoArgs) -> Outcome {
     let settled = tokio::time::timeout(SETTLE_WAIT_MAX, bus.idle()).await.is_ok();
     replay.status.end();
 
-    let verdict = ledger.verdict(ended == Ended::Complete, settled);
+    let stored = bus.store().map(|store| store.stats());
+    let verdict = ledger.verdict(ended == Ended::Complete, settled, stored);
     output::print(&table::render(&verdict, &board.summary()))?;
     // A script goes on with what it has next; a person gets to look around.
     let stays =
@@ -77,6 +85,13 @@ pub(crate) async fn run(args: DemoArgs) -> Outcome {
         (true, Ended::Interrupted) => Exit::Interrupted,
         (true, _) => Exit::Done,
     })
+}
+
+/// A bus that stores its events in this directory, where there is one.
+async fn open(directory: Option<&Temporary>) -> Outcome<Bus> {
+    let Some(directory) = directory else { return Ok(Bus::new()) };
+    let store = keep::open(directory.path(), Retention::new()).await?;
+    Bus::builder().store(store).open().await.map_err(Failure::of_store)
 }
 
 /// The port that was asked for, or one near the default.

@@ -27,13 +27,21 @@ impl Metronome {
 
     /// Waits until what happened at this time is due.
     pub(super) async fn until(&self, at: OffsetDateTime) {
-        let Pace::Times(times) = self.pace else { return };
-        let seconds = (at - self.first).as_seconds_f64() / times;
-        // Only a negative or absurdly long wait does not convert.
-        let Ok(wait) = std::time::Duration::try_from_secs_f64(seconds) else { return };
-        if let Some(due) = self.began.checked_add(wait) {
+        if let Some(due) = self.due(at) {
             tokio::time::sleep_until(due).await;
         }
+    }
+
+    /// Whether what happened at this time is due already.
+    pub(super) fn is_due(&self, at: OffsetDateTime) -> bool {
+        self.due(at).is_none_or(|due| due <= Instant::now())
+    }
+
+    fn due(&self, at: OffsetDateTime) -> Option<Instant> {
+        let Pace::Times(times) = self.pace else { return None };
+        let seconds = (at - self.first).as_seconds_f64() / times;
+        // Only a negative or absurdly long wait does not convert.
+        self.began.checked_add(std::time::Duration::try_from_secs_f64(seconds).ok()?)
     }
 }
 
@@ -52,8 +60,10 @@ mod tests {
     async fn a_day_at_864_times_takes_100_seconds() {
         let metronome = Metronome::new(Pace::Times(864.0), FIRST);
         let began = Instant::now();
+        assert!(metronome.is_due(FIRST) && !metronome.is_due(LATER));
         metronome.until(LATER).await;
         assert_eq!(began.elapsed().as_secs(), 100);
+        assert!(metronome.is_due(LATER));
     }
 
     #[tokio::test(start_paused = true)]

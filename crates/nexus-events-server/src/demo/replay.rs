@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use futures_util::future::join_all;
 use nexus_events_dispatch::Bus;
 use tokio::time::Instant;
 
@@ -12,6 +13,9 @@ use crate::demo::handlers::Board;
 use crate::demo::pace::{Metronome, Pace};
 use crate::demo::status::Status;
 use crate::signals::Signals;
+
+/// Most events that are published together when they are due.
+const TOGETHER_MAX: usize = 256;
 
 /// How a replay ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,20 +48,41 @@ impl Replay<'_> {
         let Some(first) = events.first() else { return Ok(Ended::Complete) };
         let metronome = Metronome::new(self.pace, first.at);
         let end = limit.map(|limit| Instant::now() + limit);
-        for Replayed { at, row, event } in events {
+        let mut events = events.into_iter().peekable();
+        while let Some(next) = events.next() {
+            let at = next.at;
             tokio::select! {
                 biased;
                 () = signals.next() => return Ok(Ended::Interrupted),
                 () = time_up(end) => return Ok(Ended::TimeUp),
                 () = metronome.until(at) => {}
             }
-            let event = self.bus.stamp(event)?;
-            ledger.expect(event.id());
-            let report = self.bus.publish_and_wait(event).await?;
-            ledger.note(row, &report);
+            let mut due = vec![next];
+            while due.len() < TOGETHER_MAX
+                && let Some(event) = events.next_if(|event| metronome.is_due(event.at))
+            {
+                due.push(event);
+            }
+            self.publish(due, ledger).await?;
             self.status.tick(at, || (ledger.total(), self.board.alerts()));
         }
         Ok(Ended::Complete)
+    }
+
+    /// Publishes what is due together, so that it shares what it waits for: the store's disk.
+    async fn publish(&self, due: Vec<Replayed>, ledger: &mut Ledger) -> Result<()> {
+        let mut rows = Vec::with_capacity(due.len());
+        let mut reports = Vec::with_capacity(due.len());
+        for Replayed { row, event, .. } in due {
+            let event = self.bus.stamp(event)?;
+            ledger.expect(event.id());
+            rows.push(row);
+            reports.push(self.bus.publish_and_wait(event));
+        }
+        for (row, report) in rows.into_iter().zip(join_all(reports).await) {
+            ledger.note(row, &report?);
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,9 @@
 //! The table at the end.
 
+use nexus_events_dispatch::store::StoreStats;
+
 use crate::demo::check::{Row, Verdict};
+use crate::keep::units::shown_bytes;
 use crate::output::{grouped, plain};
 
 /// More types than that are counted in the total only.
@@ -15,6 +18,9 @@ pub(super) fn render(verdict: &Verdict, findings: &[String]) -> String {
         text += &format!("and {more} more types\n");
     }
     text += &line("total without follow-ups", &verdict.total, "");
+    if let Some(stored) = &verdict.stored {
+        text += &line_of_store(stored);
+    }
     text.push('\n');
     for finding in findings {
         text += &format!("{finding}\n");
@@ -26,6 +32,16 @@ pub(super) fn render(verdict: &Verdict, findings: &[String]) -> String {
         reasons => format!("\nself-check FAILED\n  {}\n", reasons.join("\n  ")),
     };
     text
+}
+
+fn line_of_store(stored: &StoreStats) -> String {
+    format!(
+        "in the store: {} events, {}, in {} commits that waited for the disk {} times\n",
+        grouped(stored.events),
+        shown_bytes(stored.disk_bytes),
+        grouped(stored.commits),
+        grouped(stored.syncs)
+    )
 }
 
 fn heading() -> String {

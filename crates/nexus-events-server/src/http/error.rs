@@ -75,6 +75,40 @@ impl From<dispatch::Error> for ApiError {
             ErrorKind::Overloaded | ErrorKind::TimedOut => {
                 (StatusCode::SERVICE_UNAVAILABLE, "publish again a little later")
             }
+            ErrorKind::UnknownDeadLetter => {
+                (StatusCode::NOT_FOUND, "GET /dead-letters lists those that there are")
+            }
+            ErrorKind::UnknownScheduled => {
+                (StatusCode::NOT_FOUND, "GET /scheduled lists those that there are")
+            }
+            ErrorKind::UnknownHandler => {
+                (StatusCode::NOT_FOUND, "GET /stats lists the handlers that are registered")
+            }
+            ErrorKind::Conflict | ErrorKind::InUse => {
+                (StatusCode::CONFLICT, "look again, then decide again")
+            }
+            ErrorKind::Refused | ErrorKind::InvalidOption => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "the message says what would be right")
+            }
+            ErrorKind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "send less at a time"),
+            ErrorKind::Trimmed => (
+                StatusCode::GONE,
+                "begin with `first`, which GET /log has; what is older is no longer kept",
+            ),
+            ErrorKind::Unsupported => (StatusCode::NOT_IMPLEMENTED, "this store cannot do that"),
+            ErrorKind::StoreFull => (
+                StatusCode::INSUFFICIENT_STORAGE,
+                "make room on the disk, or keep less (--keep-bytes); it goes on by itself then",
+            ),
+            ErrorKind::Store => (StatusCode::SERVICE_UNAVAILABLE, "see to the server's disk"),
+            ErrorKind::Poisoned => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "start the server again: opening the store finds out what the disk holds",
+            ),
+            ErrorKind::Corrupt => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "stop the server; `nexus store verify` says where, `nexus store repair` saves the rest",
+            ),
             _ => (StatusCode::INTERNAL_SERVER_ERROR, "the server's own output (-v) says more"),
         };
         Self::new(status, error.kind().as_str(), error.to_string(), help)

@@ -10,10 +10,11 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use nexus_events_dispatch::Bus;
+use futures_util::FutureExt;
+use nexus_events_dispatch::{Bus, Receipt};
 use nexus_events_model::{Event, EventId};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::http::error::ApiError;
 use crate::http::form::Form;
@@ -21,9 +22,10 @@ use crate::http::history::bad_query;
 use crate::http::incoming::Incoming;
 use crate::http::intake::{self, Content};
 use crate::http::lines::{Line, Lines};
+use crate::http::together::{Together, place};
 use crate::limits::{
-    EVENTS_PER_TURN, JSON_BODY_BYTES_MAX, JSON_BODY_WAIT_MAX, NDJSON_BODY_WAIT_MAX,
-    NDJSON_LINES_MAX, REPORT_WAIT_MAX,
+    JSON_BODY_BYTES_MAX, JSON_BODY_WAIT_MAX, NDJSON_BODY_WAIT_MAX, NDJSON_LINES_MAX,
+    REPORT_WAIT_MAX,
 };
 use crate::wire::App;
 
@@ -71,11 +73,11 @@ pub(crate) async fn publish(
     match intake::content(&text, form)? {
         Content::One(text) => one(bus, query, text).await,
         Content::Many(events) => {
-            let mut answer = Answer::default();
+            let mut together = Together::new(bus);
             for event in events {
-                answer.note(None, accept(bus, query, event.get()).await).await;
+                together.add(None, stamped(bus, query, event.get())).await;
             }
-            Ok(answer.into_response())
+            Ok(together.answer().await.into_response())
         }
         Content::Lines => {
             let body = Incoming::new(Body::from(text.clone()), wait_max, app.stopping());
@@ -92,7 +94,7 @@ async fn one(bus: &Bus, query: PublishQuery, text: &str) -> Result<Response, Api
     if !query.wait {
         let receipt = bus.publish(event).await?;
         let notified = receipt.matched - receipt.rejected;
-        return Ok(accepted(&id, notified));
+        return Ok(accepted(&id, notified, Some(&receipt)));
     }
     let publish = tokio::spawn({
         // A client that goes away must not stop a publish half-way.
@@ -107,39 +109,50 @@ async fn one(bus: &Bus, query: PublishQuery, text: &str) -> Result<Response, Api
             "the publish was cut off",
             "publish again",
         )),
-        Err(_) => Ok(accepted(&id, 0)),
+        Err(_) => Ok(accepted(&id, 0, None)),
     }
 }
 
 /// The seed's shape without results: they come later, or were not asked for.
-fn accepted(id: &EventId, notified: usize) -> Response {
-    let body = json!({"event_id": id, "handlers_notified": notified, "results": []});
+fn accepted(id: &EventId, notified: usize, receipt: Option<&Receipt>) -> Response {
+    let mut body = json!({"event_id": id, "handlers_notified": notified, "results": []});
+    if let Some(receipt) = receipt {
+        place(&mut body, receipt);
+    }
     (StatusCode::ACCEPTED, Json(body)).into_response()
 }
 
 /// Publishes one event a line, while they arrive.
 async fn by_line(bus: &Bus, query: PublishQuery, body: Incoming) -> Result<Response, ApiError> {
     let mut lines = Lines::new(body, JSON_BODY_BYTES_MAX);
-    let mut answer = Answer::default();
+    let mut together = Together::new(bus);
     loop {
-        match lines.next().await {
-            Ok(None) => return Ok(answer.into_response()),
-            Ok(Some(_)) if answer.results.len() == NDJSON_LINES_MAX => {
+        let next = match lines.next().now_or_never() {
+            Some(next) => next,
+            None => {
+                // A slow source is not held up by what is to come.
+                together.publish().await;
+                lines.next().await
+            }
+        };
+        match next {
+            Ok(None) => return Ok(together.answer().await.into_response()),
+            Ok(Some(_)) if together.count() == NDJSON_LINES_MAX => {
                 intake::discard(lines.into_body(), 0).await;
-                return Ok(answer.ended(&too_many()));
+                return Ok(together.answer().await.ended(&too_many()));
             }
             Ok(Some(line)) => {
-                answer.note(Some(line.number), accept_line(bus, query, line).await).await;
+                together.add(Some(line.number), stamped_line(bus, query, line)).await;
             }
-            Err(error) => return Ok(answer.ended(&error)),
+            Err(error) => return Ok(together.answer().await.ended(&error)),
         }
     }
 }
 
-async fn accept_line(bus: &Bus, query: PublishQuery, line: Line) -> Result<EventId, ApiError> {
+fn stamped_line(bus: &Bus, query: PublishQuery, line: Line) -> Result<Event, ApiError> {
     let place = format!("line {}", line.number);
     let read = match line.bytes.map(String::from_utf8) {
-        Some(Ok(text)) => accept(bus, query, text.trim()).await,
+        Some(Ok(text)) => stamped(bus, query, text.trim()),
         Some(Err(_)) => Err(ApiError::bad_request(
             "invalid_event",
             "the line is not UTF-8",
@@ -169,68 +182,6 @@ fn too_many() -> ApiError {
     )
 }
 
-async fn accept(bus: &Bus, query: PublishQuery, text: &str) -> Result<EventId, ApiError> {
-    let event: Event = bus.stamp(intake::event(text, query.lenient)?)?;
-    Ok(bus.publish(event).await?.event_id)
-}
-
-/// What became of many events.
-#[derive(Default)]
-struct Answer {
-    accepted: usize,
-    results: Vec<Value>,
-    /// The status of the first refusal.
-    refused: Option<StatusCode>,
-}
-
-impl Answer {
-    /// Adds what became of one, and gives others a turn now and then: publishing need not wait
-    /// for anything, and meanwhile nobody would write to the clients.
-    async fn note(&mut self, line: Option<usize>, result: Result<EventId, ApiError>) {
-        let mut entry = json!({"index": self.results.len()});
-        if let Some(line) = line {
-            entry["line"] = line.into();
-        }
-        match result {
-            Ok(id) => {
-                self.accepted += 1;
-                entry["event_id"] = json!(id);
-            }
-            Err(error) => {
-                self.refused.get_or_insert(error.status());
-                entry["error"] = error.to_json();
-            }
-        }
-        self.results.push(entry);
-        if self.results.len().is_multiple_of(EVENTS_PER_TURN) {
-            tokio::task::yield_now().await;
-        }
-    }
-
-    fn body(self) -> Value {
-        json!({"accepted": self.accepted, "rejected": self.results.len() - self.accepted, "results": self.results})
-    }
-
-    /// The answer to a request that could not be read to its end.
-    fn ended(self, error: &ApiError) -> Response {
-        let mut body = self.body();
-        body["error"] = error.to_json();
-        (error.status(), Json(body)).into_response()
-    }
-}
-
-impl IntoResponse for Answer {
-    /// 201 when all were accepted, 207 when some were; when none was, the status of the first
-    /// refusal.
-    fn into_response(self) -> Response {
-        let nothing =
-            ApiError::bad_request("invalid_event", "the request has no event", "send at least one");
-        let status = match (self.accepted, self.refused) {
-            (0, None) => return self.ended(&nothing),
-            (0, Some(refused)) => refused,
-            (_, None) => StatusCode::CREATED,
-            (_, Some(_)) => StatusCode::MULTI_STATUS,
-        };
-        (status, Json(self.body())).into_response()
-    }
+fn stamped(bus: &Bus, query: PublishQuery, text: &str) -> Result<Event, ApiError> {
+    Ok(bus.stamp(intake::event(text, query.lenient)?)?)
 }

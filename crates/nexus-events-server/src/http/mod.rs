@@ -4,6 +4,12 @@
 //! |---|---|
 //! | `POST /events` | publishes one event, an array of them, or one a line |
 //! | `GET /events` | the history, newest last |
+//! | `GET /log`, `GET /log/{offset}` | what the store has |
+//! | `GET /consumers` | how far durable handlers are |
+//! | `/dead-letters`, `/dead-letters/{id}` | what they gave up: list, edit, replay, discard |
+//! | `/scheduled`, `/scheduled/{id}` | events that wait for their time: list, schedule, move, cancel |
+//! | `POST /replay` | a part of the log to handlers again |
+//! | `POST /store/backup` | a copy of the store, below its own directory |
 //! | `GET /stats` | what the bus, its handlers and the streamer have done |
 //! | `GET /metrics` | the same as text for Prometheus |
 //! | `GET /healthz` | whether events are accepted |
@@ -14,6 +20,8 @@ pub(crate) mod error;
 pub(crate) mod guard;
 
 mod console;
+mod consumers;
+mod dead_letters;
 mod events;
 mod form;
 mod health;
@@ -21,15 +29,21 @@ mod history;
 mod incoming;
 mod intake;
 mod lines;
+mod log;
 mod metrics;
+mod query;
+mod replay;
+mod scheduled;
 mod stats;
+mod store;
+mod together;
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, patch, post};
 use tower::ServiceExt;
 
 use crate::http::error::ApiError;
@@ -38,6 +52,23 @@ use crate::wire::App;
 pub(crate) fn router(app: &App) -> Router {
     let api = Router::new()
         .route("/events", get(history::query).post(events::publish))
+        .route("/log", get(log::list))
+        .route("/log/{offset}", get(log::show))
+        .route("/consumers", get(consumers::list))
+        .route("/dead-letters", get(dead_letters::list).delete(dead_letters::discard_some))
+        .route("/dead-letters/replay", post(dead_letters::replay_some))
+        .route(
+            "/dead-letters/{id}",
+            get(dead_letters::show)
+                .patch(dead_letters::edit)
+                .put(dead_letters::edit)
+                .delete(dead_letters::discard),
+        )
+        .route("/dead-letters/{id}/replay", post(dead_letters::replay))
+        .route("/scheduled", get(scheduled::list).post(scheduled::schedule))
+        .route("/scheduled/{id}", patch(scheduled::reschedule).delete(scheduled::cancel))
+        .route("/replay", post(replay::replay))
+        .route("/store/backup", post(store::backup))
         .route("/stats", get(stats::stats))
         .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(health::health))
@@ -77,7 +108,7 @@ async fn not_found(uri: Uri) -> ApiError {
         StatusCode::NOT_FOUND,
         "not_found",
         message,
-        "there are /, /events, /stats, /metrics, /healthz and /ws",
+        "there are /, /events, /log, /consumers, /dead-letters, /scheduled, /replay, /store/backup, /stats, /metrics, /healthz and /ws",
     )
 }
 
@@ -87,6 +118,6 @@ async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
         message,
-        "read with GET, publish with POST /events",
+        "read with GET, publish with POST /events; docs/http.md has the other routes",
     )
 }

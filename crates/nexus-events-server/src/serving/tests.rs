@@ -69,7 +69,7 @@ async fn stopping_waits_for_nobody_who_has_not_sent_a_whole_request() {
     let half_body = sent(&serving, HALF_POST).await;
     let mut done = sent(&serving, &format!("{HEALTH}\r\n")).await;
     done.read_u8().await.unwrap();
-    assert!(serving.stop().await);
+    assert!(serving.stop().await.clean);
     for stream in [idle, half_header] {
         assert_eq!(read(stream).await, "");
     }
@@ -97,7 +97,7 @@ async fn stopping_waits_for_an_answer_under_way() {
     let stream = sent(&serving, &post).await;
     has_begun.recv().await.unwrap();
     tokio::time::pause();
-    assert!(serving.stop().await);
+    assert!(serving.stop().await.clean);
     let answer = read(stream).await;
     assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
 }

@@ -138,7 +138,7 @@ async fn console_shows_live_rows_while_the_demo_runs() {
 #[tokio::test]
 async fn console_shows_hostile_payloads_as_text() {
     let Some(browser) = Browser::start().await else { return };
-    let server = Server::start(&["serve", "--port", "0"]).await;
+    let server = Server::start(&["serve", "--port", "0", "--ephemeral"]).await;
     let page = browser.open(&server.url, 1280, 800).await;
     page.wait_for(OPEN).await;
     let hostile = "<img src=x onerror=window.pwned=1><script>window.pwned=1</script>";
@@ -174,7 +174,7 @@ async fn console_shows_hostile_payloads_as_text() {
 #[tokio::test]
 async fn console_filters_and_explains() {
     let Some(browser) = Browser::start().await else { return };
-    let server = Server::start(&["serve", "--port", "0"]).await;
+    let server = Server::start(&["serve", "--port", "0", "--ephemeral"]).await;
     let page = browser.open(&server.url, 1280, 800).await;
     page.wait_for(OPEN).await;
     let failures = page.evaluate(include_str!("console_units.js")).await;
@@ -239,7 +239,7 @@ async fn console_compares_as_filters_do() {
         "(payload.amount < 50 || payload.amount > 150) && source != 'shop'",
     ];
     let Some(browser) = Browser::start().await else { return };
-    let server = Server::start(&["serve", "--port", "0"]).await;
+    let server = Server::start(&["serve", "--port", "0", "--ephemeral"]).await;
     let page = browser.open(&server.url, 1280, 800).await;
     page.wait_for(OPEN).await;
     let amounts =
@@ -287,7 +287,7 @@ async fn console_compares_as_filters_do() {
 #[tokio::test]
 async fn console_works_by_keyboard_with_few_rows_in_the_document() {
     let Some(browser) = Browser::start().await else { return };
-    let server = Server::start(&["serve", "--port", "0"]).await;
+    let server = Server::start(&["serve", "--port", "0", "--ephemeral"]).await;
     let page = browser.open(&server.url, 1280, 800).await;
     page.wait_for(OPEN).await;
     let events: Vec<Value> = (0..6_000)
@@ -356,7 +356,7 @@ async fn console_works_by_keyboard_with_few_rows_in_the_document() {
 #[tokio::test]
 async fn console_comes_back_when_the_server_does() {
     let Some(browser) = Browser::start().await else { return };
-    let server = Server::start(&["serve", "--port", "0"]).await;
+    let server = Server::start(&["serve", "--port", "0", "--ephemeral"]).await;
     let page = browser.open(&server.url, 1280, 800).await;
     page.wait_for(OPEN).await;
     publish(&page, &[json!({"event_type": "before.it"})]).await;
@@ -379,7 +379,7 @@ async fn console_comes_back_when_the_server_does() {
     )
     .await;
 
-    let server = Server::start(&["serve", "--port", &port]).await;
+    let server = Server::start(&["serve", "--port", &port, "--ephemeral"]).await;
     assert_eq!(server.url, url);
     page.evaluate("document.querySelector('#retry').click()").await;
     page.wait_for(OPEN).await;

@@ -37,6 +37,7 @@ async fn the_week_passes_its_self_check_with_the_counts_of_the_data() {
     assert_eq!(row(&ended.out, "alerts")[0], "186");
     assert_eq!(row(&ended.out, "audit")[0], "993");
     assert!(ended.out.contains("self-check holds: "), "{}", ended.out);
+    assert!(ended.out.contains("in the store: 12,475 events, "), "{}", ended.out);
     for pointer in [
         "console  http://127.0.0.1:",
         "curl -s http://127.0.0.1:",
@@ -44,7 +45,15 @@ async fn the_week_passes_its_self_check_with_the_counts_of_the_data() {
     ] {
         assert!(ended.out.contains(pointer), "{pointer}");
     }
-    assert_eq!(ended.err, "");
+    // Where it takes long it says how far it is.
+    assert!(ended.err.lines().all(|line| line.contains(" of 12,023 events ")), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn without_the_store_it_holds_as_well() {
+    let ended = demo(&["--ephemeral"]).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.out.contains("self-check holds: ") && !ended.out.contains("in the store"));
 }
 
 #[tokio::test]

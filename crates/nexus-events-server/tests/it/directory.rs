@@ -16,6 +16,11 @@ impl Directory {
         Self(path)
     }
 
+    /// The path of something in it.
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+
     /// Writes a file and returns its path.
     pub(crate) fn file(&self, name: &str, content: &[u8]) -> String {
         let path = self.0.join(name);

@@ -1,5 +1,7 @@
 //! A plain HTTP client, and a server in this process.
 
+use std::sync::Arc;
+
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Body, Bytes, Frame};
 use hyper::client::conn::http1;
@@ -7,6 +9,8 @@ use hyper::header::{CONTENT_TYPE, HOST, HeaderMap};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use nexus_events_dispatch::Bus;
+use nexus_events_dispatch::store::MemoryStore;
+use nexus_events_server::App;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -40,10 +44,20 @@ impl Answer {
 
 impl Server {
     pub(crate) async fn start() -> Self {
-        let bus = Bus::new();
+        Self::around(App::new(Bus::new()).unwrap()).await
+    }
+
+    /// With a store in memory.
+    pub(crate) async fn with_memory() -> Self {
+        let store = Arc::new(MemoryStore::new());
+        let bus = Bus::builder().store(store).open().await.unwrap();
+        Self::around(App::new(bus).unwrap()).await
+    }
+
+    pub(crate) async fn around(app: App) -> Self {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let authority = socket.local_addr().unwrap().to_string();
-        let router = nexus_events_server::app(&bus).unwrap();
+        let (bus, router) = (app.bus().clone(), app.router());
         tokio::spawn(async move { axum::serve(socket, router).await });
         Self { bus, authority }
     }
@@ -63,6 +77,15 @@ impl Server {
             request.headers_mut().insert(CONTENT_TYPE, content_type.parse().unwrap());
         }
         exchange(&self.authority, request).await
+    }
+
+    /// Any method, with JSON.
+    pub(crate) async fn ask(&self, method: Method, path: &str, content: &str) -> Answer {
+        exchange(&self.authority, request(method, path, &self.authority, content.to_owned())).await
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.authority)
     }
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {

@@ -4,17 +4,23 @@
 
 mod chromium;
 mod console;
+mod dead_letters;
 mod demo;
 mod directory;
 mod embed;
+mod failing;
 mod guard;
 mod history;
 mod http;
+mod log;
 mod many;
 mod metrics;
 mod one;
 mod program;
 mod publish;
+mod replay;
+mod scheduled;
 mod serve;
 mod socket;
+mod store;
 mod tail;

@@ -13,11 +13,10 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    for name in
-        ["NEXUS_BIND", "NEXUS_PORT", "NEXUS_HISTORY", "NEXUS_WORKERS", "NEXUS_URL", "NO_COLOR"]
-    {
-        command.env_remove(name);
+    for name in ["BIND", "PORT", "HISTORY", "WORKERS", "URL", "DATA", "ACK"] {
+        command.env_remove(format!("NEXUS_{name}"));
     }
+    command.env_remove("NO_COLOR");
     command
 }
 
@@ -69,6 +68,8 @@ pub(crate) async fn run_with(arguments: &[&str], input: &str) -> Ended {
 pub(crate) struct Running {
     pub(crate) child: Child,
     pub(crate) url: String,
+    /// What it printed before where it listens.
+    pub(crate) before: String,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
@@ -77,10 +78,13 @@ impl Running {
     pub(crate) async fn start(arguments: &[&str]) -> Self {
         let mut child = command(arguments).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut before = String::new();
         while let Some(line) = lines.next_line().await.unwrap() {
             if let Some(url) = line.trim().strip_prefix("console  ") {
-                return Self { child, url: url.trim_end_matches('/').to_owned(), lines };
+                let url = url.trim_end_matches('/').to_owned();
+                return Self { child, url, before, lines };
             }
+            before += &format!("{line}\n");
         }
         let mut err = String::new();
         child.stderr.take().unwrap().read_to_string(&mut err).await.unwrap();
@@ -88,7 +92,7 @@ impl Running {
     }
 
     pub(crate) async fn serve() -> Self {
-        Self::start(&["serve", "--port", "0"]).await
+        Self::start(&["serve", "--port", "0", "--ephemeral"]).await
     }
 
     pub(crate) fn authority(&self) -> &str {

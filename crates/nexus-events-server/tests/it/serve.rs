@@ -26,8 +26,17 @@ async fn options_and_environment_set_the_bounds() {
     let limits = async |server: Running| {
         get(&server, "/stats", server.authority()).await.json()["limits"].clone()
     };
-    let server =
-        Running::start(&["serve", "--port", "0", "--history", "7", "--workers", "3"]).await;
+    let server = Running::start(&[
+        "serve",
+        "--port",
+        "0",
+        "--ephemeral",
+        "--history",
+        "7",
+        "--workers",
+        "3",
+    ])
+    .await;
     let found = limits(server).await;
     assert_eq!((&found["history_events"], &found["max_workers"]), (&7.into(), &3.into()));
 

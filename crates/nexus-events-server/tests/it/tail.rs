@@ -183,7 +183,7 @@ async fn it_goes_on_counting_when_the_server_is_back() {
     publish(&server, &orders()).await;
     server.signal("-TERM").await;
     assert_eq!(server.end().await.code, Some(0));
-    let server = Running::start(&["serve", "--port", &port]).await;
+    let server = Running::start(&["serve", "--port", &port, "--ephemeral"]).await;
     tokio::select! {
         () = subscribed(&server, 1) => {}
         ended = &mut tail => panic!("it did not come back: {ended:?}"),

@@ -234,5 +234,9 @@ async fn only_what_is_meant_is_stored() {
     assert_eq!(bus.publish(Event::builder("tick")).await.unwrap().offset, None);
     assert_eq!(bus.publish(numbered(1)).await.unwrap().offset, Some(Offset::new(1)));
     assert!(bus.publish(numbered(1)).await.unwrap().duplicate);
-    assert_eq!(store.bounds().len(), 1);
+    let again = bus.publish_and_wait(numbered(1)).await.unwrap();
+    assert_eq!((again.offset, again.duplicate), (Some(1), true));
+    let report = bus.publish_and_wait(numbered(2)).await.unwrap();
+    assert_eq!((report.offset, report.duplicate), (Some(2), false));
+    assert_eq!(store.bounds().len(), 2);
 }

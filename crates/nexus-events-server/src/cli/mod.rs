@@ -1,12 +1,22 @@
 //! The command line.
 
+mod dead_letters;
+mod replay;
+mod scheduled;
+mod store;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::dead_letters::{Choice, DeadLettersAction, DeadLettersArgs, Which};
+pub(crate) use self::replay::ReplayArgs;
+pub(crate) use self::scheduled::{ScheduledAction, ScheduledArgs};
+pub(crate) use self::store::{Place, StoreAction, StoreArgs};
 use crate::commands;
 use crate::demo;
 use crate::exit::{Exit, Failure};
+use crate::keep::KeepArgs;
 
 /// Where a server listens unless told otherwise.
 pub(crate) const BIND_DEFAULT: &str = "127.0.0.1:7878";
@@ -39,6 +49,14 @@ enum Command {
     Publish(PublishArgs),
     /// Show events as they are published
     Tail(TailArgs),
+    /// Look at what handlers gave up; mend it, give it again, or give it up for good
+    DeadLetters(DeadLettersArgs),
+    /// Look at events that wait for their time; cancel or move them
+    Scheduled(ScheduledArgs),
+    /// Give a part of the log to handlers again
+    Replay(ReplayArgs),
+    /// Verify, back up, restore, compact or repair the store of a server
+    Store(StoreArgs),
 }
 
 impl Cli {
@@ -52,6 +70,10 @@ impl Cli {
             Command::Serve(args) => commands::serve::run(args).await,
             Command::Publish(args) => commands::publish::run(args).await,
             Command::Tail(args) => commands::tail::run(args).await,
+            Command::DeadLetters(args) => commands::dead_letters::run(args).await,
+            Command::Scheduled(args) => commands::scheduled::run(args).await,
+            Command::Replay(args) => commands::replay::run(args).await,
+            Command::Store(args) => commands::store::run(args).await,
         }
     }
 }
@@ -71,6 +93,8 @@ pub(crate) struct ServeArgs {
     /// Blocking handlers that run at the same time: 1 to 1024
     #[arg(long, env = "NEXUS_WORKERS", default_value_t = nexus_events_dispatch::limits::WORKERS_DEFAULT)]
     pub(crate) workers: usize,
+    #[command(flatten)]
+    pub(crate) keep: KeepArgs,
 }
 
 /// How the demo runs.
@@ -94,6 +118,9 @@ pub(crate) struct DemoArgs {
     /// How many events of a type the data must have for the check to hold; may be repeated
     #[arg(long, value_name = "TYPE=N", value_parser = expectation)]
     pub(crate) expect: Vec<(String, u64)>,
+    /// Without the store, which is a file among the system's temporary ones until the demo ends
+    #[arg(long)]
+    pub(crate) ephemeral: bool,
 }
 
 /// What is published, and where.
@@ -147,6 +174,26 @@ pub(crate) struct TailArgs {
     pub(crate) url: String,
 }
 
+/// Which server, and how its answer is written.
+#[derive(Debug, Args)]
+pub(crate) struct Remote {
+    /// Server to ask
+    #[arg(long, env = "NEXUS_URL", default_value = URL_DEFAULT)]
+    pub(crate) url: String,
+    /// How the answer is written
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
+/// How an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
 /// How `tail` writes an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -188,22 +235,25 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    fn helps(command: &mut clap::Command, texts: &mut Vec<String>) {
+        texts.push(command.render_help().to_string());
+        texts.push(command.render_long_help().to_string());
+        command.get_subcommands_mut().for_each(|command| helps(command, texts));
+    }
+
     #[test]
     fn help_is_for_people() {
         let mut command = Cli::command();
         command.build();
-        let helps = |command: &mut clap::Command| {
-            [command.render_help().to_string(), command.render_long_help().to_string()]
-        };
-        let mut texts = helps(&mut command).to_vec();
-        command.get_subcommands_mut().for_each(|command| texts.extend(helps(command)));
-        assert_eq!(texts.len(), 2 * 6, "those of the program, its four commands and `help`");
+        let mut texts = Vec::new();
+        helps(&mut command, &mut texts);
+        assert!(texts.len() > 2 * 15, "those of the program, its commands and theirs");
         for text in texts {
             assert!(!text.contains("```") && !text.contains("use clap"), "{text}");
         }
         let serve = command.find_subcommand_mut("serve").unwrap().render_help().to_string();
         assert!(serve.contains(&format!("1 to {}", crate::limits::WORKERS_MAX)), "{serve}");
-        assert!(serve.contains(&format!("0 to {}", commands::serve::HISTORY_MAX)), "{serve}");
+        assert!(serve.contains(&format!("0 to {}", crate::limits::HISTORY_MAX)), "{serve}");
     }
 
     #[test]
