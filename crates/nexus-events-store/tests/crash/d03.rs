@@ -33,9 +33,8 @@ impl Whole {
         let medium = SimMedium::new(Machine::default(), seed);
         let store = open(&medium, model.clock()).unwrap();
         for number in 0..STATES {
-            let append = (0..3).fold(Append::new(), |append, at| {
-                append.keyed_event(KEYS[at], event(&mut random))
-            });
+            let append = (0..3)
+                .fold(Append::new(), |append, at| append.keyed_event(KEYS[at], event(&mut random)));
             let append = append.idempotency_key(format!("once-{number}"));
             wait(store.append(append.put("orders", name(number), vec![number as u8; 40]))).unwrap();
         }

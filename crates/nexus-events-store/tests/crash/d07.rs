@@ -28,7 +28,9 @@ fn errors(site: Site) -> &'static [Io] {
     match site {
         Site::Read => &[Io::Other, Io::UnexpectedEof],
         Site::Len => &[Io::Other],
-        Site::Open | Site::Rename | Site::Remove | Site::SyncFolder => &[Io::Other, Io::StorageFull],
+        Site::Open | Site::Rename | Site::Remove | Site::SyncFolder => {
+            &[Io::Other, Io::StorageFull]
+        }
         Site::Write | Site::SetLen | Site::Sync => &[Io::Other, Io::StorageFull],
     }
 }
@@ -65,7 +67,10 @@ fn publish(medium: &SimMedium, seed: u64, fault: Option<Fault>) -> Result<Vec<Tr
     let is_over = fault.is_some_and(|fault| !fault.lasts) && !store.stats().poisoned;
     // The fault may hit the last but one, or the last.
     if is_over && all.iter().rev().take(2).all(|tried| tried.answer.is_err()) {
-        return Err(format!("it does not get over it: {:?}", all.last().map(|tried| &tried.answer)));
+        return Err(format!(
+            "it does not get over it: {:?}",
+            all.last().map(|tried| &tried.answer)
+        ));
     }
     drop(store);
     Ok(all)

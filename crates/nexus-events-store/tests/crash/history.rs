@@ -68,12 +68,10 @@ impl<'c> History<'c> {
             let (end, call) = (End::random(&mut self.random), life.trace.calls.get(at));
             let allowed = life.allowed(at);
             let crashed = end.apply(machine, call, &mut self.random);
-            let count = self
-                .crashed(&crashed, model, allowed, end, 0)
-                .map_err(|what| {
-                    let (opened, place) = (life.opened, place(&life.trace, at, end));
-                    format!("{place}, open since call {opened}: {what}")
-                })?;
+            let count = self.crashed(&crashed, model, allowed, end, 0).map_err(|what| {
+                let (opened, place) = (life.opened, place(&life.trace, at, end));
+                format!("{place}, open since call {opened}: {what}")
+            })?;
             self.count(IN_RECOVERY, was_there && at < life.opened);
             if at == going_on {
                 next = Some((crashed, settled(allowed, end, count)));
@@ -147,12 +145,7 @@ impl<'c> History<'c> {
 }
 
 /// Opens, looks, closes.
-fn compare(
-    medium: &SimMedium,
-    model: &Model,
-    least: usize,
-    most: usize,
-) -> Found<(usize, View)> {
+fn compare(medium: &SimMedium, model: &Model, least: usize, most: usize) -> Found<(usize, View)> {
     let clock: &ManualClock = model.clock();
     let store = open(medium, clock).map_err(|error| format!("it does not open: {error}"))?;
     let view = View::of(&store).map_err(|error| format!("it cannot be read: {error}"))?;

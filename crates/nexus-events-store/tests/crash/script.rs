@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use nexus_events_dispatch::store::{
-    Ack, Append, Cursor, Expected, Held, Offset, Retention,
-};
+use nexus_events_dispatch::store::{Ack, Append, Cursor, Expected, Held, Offset, Retention};
 use nexus_events_model::Event;
 use serde_json::json;
 

@@ -82,10 +82,7 @@ impl Image {
 }
 
 /// Each block, the part of the data that is in it, and where in it.
-fn parts(
-    offset: usize,
-    len: usize,
-) -> impl Iterator<Item = (usize, Range<usize>, Range<usize>)> {
+fn parts(offset: usize, len: usize) -> impl Iterator<Item = (usize, Range<usize>, Range<usize>)> {
     let end = offset + len;
     (offset / BLOCK..end.div_ceil(BLOCK)).map(move |index| {
         let (from, to) = (offset.max(index * BLOCK), end.min((index + 1) * BLOCK));
