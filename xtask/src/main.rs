@@ -9,6 +9,7 @@ mod bench;
 mod ci;
 mod models;
 mod nearest;
+mod prove;
 mod readme;
 mod repo;
 mod shell;
@@ -23,7 +24,7 @@ use anyhow::Result;
 /// A command: its name, how to use it, what it does.
 type Command = (&'static str, &'static str, fn(&[String]) -> Result<()>);
 
-const COMMANDS: [Command; 6] = [
+const COMMANDS: [Command; 7] = [
     (
         "ci",
         "  ci                             everything that must hold before a merge, in order\n",
@@ -54,6 +55,13 @@ const COMMANDS: [Command; 6] = [
         [-- ARGS]                ARGS go to BENCH: those beside peers write their page with --save
 ",
         bench::run,
+    ),
+    (
+        "prove",
+        "  prove [--times N | --minutes M]  crashes, damage and failing disks, N times as many as in the tests
+        [--replay SCENARIO:SEED]   (default 20, about an hour) or for M minutes; or one that failed
+",
+        prove::run,
     ),
     (
         "readme",

@@ -158,8 +158,13 @@ pub(crate) fn open(
         is_ours(&*disk)?;
         let pulse = Arc::<Pulse>::default();
         let database = database(disk.clone(), pulse.clone(), options.cache_bytes)?;
-        schema::upgrade(&database)?;
-        let read = Replay::read(&database, &options)?;
+        let read = contained(|| {
+            schema::upgrade(&database)?;
+            Replay::read(&database, &options)
+        });
+        // A damaged file stays as it is: what closes the database below must not write to it, nor
+        // read what it would stumble over.
+        let read = read.inspect_err(|_| pulse.kill())?;
         Ok((pulse, database, read))
     });
     let (pulse, database, read) = opened.map_err(|fault| fault.at(path))?;

@@ -8,6 +8,7 @@ use nexus_events_dispatch::store::{Damage, Epoch, Integrity, Progress};
 use nexus_events_dispatch::{BoxFuture, Error, ErrorKind, Result};
 use redb::{ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
 
+use crate::backend::Pulse;
 use crate::error::{Fault, Outcome, contained};
 use crate::medium::{Disk, FileMedium, Medium, Opening};
 use crate::schema::Meta;
@@ -219,9 +220,10 @@ impl Saved {
 }
 
 fn can_be_written(disk: &Arc<dyn Disk>) -> Outcome<()> {
-    let mut database =
-        opening::database(disk.clone(), Arc::default(), crate::limits::CACHE_BYTES_DEFAULT)?;
-    database.check_integrity()?;
+    let pulse = Arc::<Pulse>::default();
+    let most = crate::limits::CACHE_BYTES_DEFAULT;
+    let mut database = opening::database(disk.clone(), pulse.clone(), most)?;
+    contained(|| Ok(database.check_integrity()?)).inspect_err(|_| pulse.kill())?;
     Ok(())
 }
 

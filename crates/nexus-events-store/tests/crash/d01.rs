@@ -1,7 +1,7 @@
 //! A process that is killed while many publish, again and again on one file.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use nexus_events_dispatch::store::{Append, EventStore, Read};
 use nexus_events_model::Event;
 use nexus_events_store::Store;
+use parking_lot::Mutex;
 use serde_json::json;
 
 use crate::random::Random;
@@ -20,6 +21,9 @@ const KILLS: u64 = 300;
 /// Kills on one file, which grows meanwhile.
 const KILLS_OF_A_FILE: u64 = 30;
 const PUBLISHERS: u64 = 64;
+
+/// A process that is being started has, for a moment, all files of this one, and their locks.
+static STARTS_OR_HAS_A_FILE: Mutex<()> = Mutex::new(());
 
 /// Tells the process to publish into this file.
 const FILE: &str = "NEXUS_TEST_KILLED";
@@ -61,15 +65,17 @@ fn event(number: u64) -> Event {
 }
 
 /// Starts the process, kills it this long after its first answer, and gives all of its answers.
-fn killed(path: &Path, first: u64, after: Duration) -> HashMap<u64, u64> {
+fn killed(path: &Path, first: u64, after: Duration) -> Result<HashMap<u64, u64>, String> {
+    let starts = STARTS_OR_HAS_A_FILE.lock();
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "d01::d01_killed", "--nocapture"])
         .env(FILE, path)
         .env(FIRST, first.to_string())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
+    drop(starts);
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let (mut answers, mut until) = (HashMap::new(), None);
     // A line that was not written to its end was not said.
@@ -86,8 +92,13 @@ fn killed(path: &Path, first: u64, after: Duration) -> HashMap<u64, u64> {
             let _ = child.kill();
         }
     }
+    let mut said = String::new();
+    let _ = child.stderr.take().unwrap().read_to_string(&mut said);
     let _ = child.wait();
-    answers
+    match answers.is_empty() {
+        true => Err(format!("it answered nobody: {said}")),
+        false => Ok(answers),
+    }
 }
 
 struct File(PathBuf);
@@ -98,7 +109,7 @@ impl Drop for File {
     }
 }
 
-/// Kills it some times on one file; gives how long the longest opening took, in milliseconds.
+/// Kills it some times on one file, which grows.
 fn kills(seed: u64, counts: &mut crate::tally::Counts) -> Result<(), String> {
     let mut random = Random::new(seed);
     let name = format!("nexus-killed-{}-{seed}", std::process::id());
@@ -106,13 +117,11 @@ fn kills(seed: u64, counts: &mut crate::tally::Counts) -> Result<(), String> {
     let (mut all, mut tried) = (HashMap::new(), 0);
     for _ in 0..KILLS_OF_A_FILE {
         let after = Duration::from_micros(5_000 + random.below(45_000) as u64);
-        let answers = killed(&file.0, tried, after);
-        if answers.is_empty() {
-            return Err("it answered nobody".to_owned());
-        }
+        let answers = killed(&file.0, tried, after)?;
         // The last ones may have been tried without an answer.
         tried = answers.keys().max().unwrap_or(&tried) + 2 * PUBLISHERS;
         all.extend(answers);
+        let _has_a_file = STARTS_OR_HAS_A_FILE.lock();
         let began = Instant::now();
         let store = Store::open(&file.0).map_err(|error| format!("it does not open: {error}"))?;
         let took = began.elapsed();

@@ -1,7 +1,7 @@
 //! Losses of power and kills at the calls of random histories.
 
 use crate::history::{History, POINTS};
-use crate::life::{Allowed, Life};
+use crate::life::{Allowed, Life, open};
 use crate::medium::{Call, Machine, Sabotage, SimMedium};
 use crate::model::Model;
 use crate::random::Random;
@@ -16,8 +16,8 @@ const UNTIL_NOTICED: u64 = 5_000;
 fn d02_nothing_answered_is_lost_when_the_power_goes() {
     let counts =
         prove("power", HISTORIES, |seed, counts| History::run(seed, Sabotage::default(), counts));
-    if std::env::var_os("NEXUS_PROVE_SEED").is_none() {
-        assert!(counts[POINTS] >= 50_000 * times(), "{counts:?}");
+    if let (Some(points), None) = (times(50_000), std::env::var_os("NEXUS_PROVE_SEED")) {
+        assert!(counts[POINTS] >= points, "{counts:?}");
     }
 }
 
@@ -44,31 +44,39 @@ fn calls(seed: u64) -> Vec<Call> {
     Life::live(Machine::default(), allowed, &mut model, sabotage, &mut random).unwrap().trace.calls
 }
 
-/// Otherwise a seed would not repeat what has failed. The name of a log is the one thing in a file
-/// that is new each time.
-#[test]
-fn a_seed_repeats_all_calls() {
-    let place = |call: &Call| match call {
+/// What a call changes and where: its content may have the name of the log, which is always another.
+fn place(call: &Call) -> (usize, usize, usize) {
+    match call {
         Call::Write(file, offset, data) => (*file, *offset, data.len()),
         Call::SetLen(file, len) => (*file, *len, usize::MAX),
-        _ => (0, 0, 0),
-    };
+        _ => (usize::MAX, 0, 0),
+    }
+}
+
+/// Otherwise a seed would not repeat what has failed.
+#[test]
+fn a_seed_repeats_all_calls() {
     for seed in 0..20 {
         let (one, other) = (calls(seed), calls(seed));
         assert!(one.iter().map(place).eq(other.iter().map(place)), "seed {seed}");
     }
 }
 
-/// What a trace says was there is what is there when that call is the last one.
+/// What a trace says was there is what is there when the power goes at that call.
 #[test]
-fn a_trace_shows_what_a_loss_of_power_would_have_left() {
+fn a_trace_shows_what_a_loss_of_power_leaves() {
     let all = calls(1);
+    let mut made = 0;
     for at in 0..all.len() {
         let medium = SimMedium::new(Machine::default(), 0);
         medium.set(|state| state.off_at = Some(at));
-        let store = crate::life::open(&medium, Model::new().clock());
-        drop(store);
-        let (done, wanted) = (medium.trace().calls, medium.calls());
-        assert!(done.len() == wanted && wanted <= at);
+        let is_open = open(&medium, Model::new().clock()).is_ok();
+        if is_open {
+            break;
+        }
+        let done = medium.trace().calls;
+        assert!(done.iter().map(place).eq(all[..at].iter().map(place)), "call {at}");
+        made = at;
     }
+    assert!(made > 20, "{made}");
 }

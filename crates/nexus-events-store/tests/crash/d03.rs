@@ -92,6 +92,9 @@ fn read(machine: &Machine, whole: &View) -> Result<Seen, String> {
         }
     }
     let integrity = wait(store.verify(Progress::none()));
+    // It is not to be written to when it is closed: where the list of free pages is damaged, the
+    // database below panics as it writes, and in what it drops then once more.
+    medium.cut_power();
     if seen != Seen::Nothing && integrity.is_ok_and(|integrity| integrity.is_sound()) {
         return Err("what cannot be read is sound, says verify".to_owned());
     }

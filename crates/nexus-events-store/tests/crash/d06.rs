@@ -64,5 +64,5 @@ fn at_each_call(seed: u64, counts: &mut Counts) -> Result<(), String> {
 #[test]
 fn d06_all_of_a_commit_is_there_or_nothing() {
     let counts = prove("commit", 50, at_each_call);
-    assert!(counts["crash points with all"] > 0 && counts["with nothing"] > 0, "{counts:?}");
+    assert_eq!(counts.len(), 2, "{counts:?}");
 }

@@ -150,7 +150,7 @@ fn d07_each_call_fails_and_what_was_answered_is_there() {
         let sites = clean.sites();
         for (at, site) in sites.iter().enumerate() {
             for kind in errors(*site) {
-                let fault = Fault { at, kind: *kind, lasts: (seed + at as u64) % 2 == 0 };
+                let fault = Fault { at, kind: *kind, lasts: (seed + at as u64).is_multiple_of(2) };
                 with_fault(seed, fault, counts).map_err(|what| {
                     format!("call {at} of {} ({site:?}), {fault:?}: {what}", sites.len())
                 })?;

@@ -3,12 +3,14 @@
 //! `cargo xtask prove` sets these variables and reads the lines that are printed:
 //!
 //! - `NEXUS_PROVE_TIMES`: so many times as many seeds as in every run of the tests;
+//! - `NEXUS_PROVE_SECONDS`: seeds for so long, however many that are;
 //! - `NEXUS_PROVE_SEED`: this seed alone, as in `power:112`.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -17,8 +19,16 @@ const THREADS: usize = 2;
 /// What was counted, by its name.
 pub(crate) type Counts = BTreeMap<&'static str, u64>;
 
-pub(crate) fn times() -> u64 {
-    std::env::var("NEXUS_PROVE_TIMES").map_or(1, |times| times.parse().unwrap())
+fn number(variable: &str) -> Option<u64> {
+    Some(std::env::var(variable).ok()?.parse().unwrap())
+}
+
+/// How many seeds are tried where the tests try this many, unless they are tried for some time.
+pub(crate) fn times(seeds: u64) -> Option<u64> {
+    match number("NEXUS_PROVE_SECONDS") {
+        Some(_) => None,
+        None => Some(seeds * number("NEXUS_PROVE_TIMES").unwrap_or(1)),
+    }
 }
 
 /// The seed that is to be tried alone, if one of this scenario.
@@ -35,10 +45,16 @@ pub(crate) fn prove(
 ) -> Counts {
     let seeds = match alone(scenario) {
         Some(seed) => seed..seed + 1,
-        None => 0..seeds * times(),
+        None => 0..times(seeds).unwrap_or(u64::MAX),
     };
-    let (start, all) = (Instant::now(), seeds.end - seeds.start);
-    let (counts, failed) = tried(seeds, try_one);
+    let start = Instant::now();
+    let until = number("NEXUS_PROVE_SECONDS").map(|most| start + Duration::from_secs(most));
+    let all = AtomicU64::new(0);
+    let (counts, failed) = tried_until(seeds, until, |seed, counts| {
+        all.fetch_add(1, Ordering::Relaxed);
+        try_one(seed, counts)
+    });
+    let all = all.into_inner();
     let counted: Vec<_> = counts.iter().map(|(what, count)| format!("{count} {what}")).collect();
     let (took, counted) = (start.elapsed().as_secs_f64(), counted.join(", "));
     if let Some((seed, what)) = failed {
@@ -50,7 +66,15 @@ pub(crate) fn prove(
 
 /// The first seed that fails, of those tried; they are counted up to it.
 pub(crate) fn tried(
-    seeds: std::ops::Range<u64>,
+    seeds: Range<u64>,
+    try_one: impl Fn(u64, &mut Counts) -> Result<(), String> + Sync,
+) -> (Counts, Option<(u64, String)>) {
+    tried_until(seeds, None, try_one)
+}
+
+fn tried_until(
+    seeds: Range<u64>,
+    until: Option<Instant>,
     try_one: impl Fn(u64, &mut Counts) -> Result<(), String> + Sync,
 ) -> (Counts, Option<(u64, String)>) {
     let next = AtomicU64::new(seeds.start);
@@ -61,7 +85,7 @@ pub(crate) fn tried(
                 let mut counts = Counts::new();
                 while failed.lock().is_none() {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end {
+                    if seed >= seeds.end || until.is_some_and(|until| Instant::now() > until) {
                         break;
                     }
                     let tried = catch_unwind(AssertUnwindSafe(|| try_one(seed, &mut counts)));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nexus_events_dispatch::store::{Append, EventStore, Expected, Read, StateStore};
+use nexus_events_dispatch::store::{Append, EventStore, Expected, Read, Retention, StateStore};
 use nexus_events_dispatch::{Clock, ManualClock};
 use nexus_events_store::Store;
 use redb::{ReadableDatabase, ReadableTableMetadata};
@@ -109,4 +109,46 @@ async fn old_idempotency_keys_of_state_alone_take_no_room_for_ever() {
     let table = redb::TableDefinition::<u64, &[u8]>::new("happened");
     let table = database.begin_read().unwrap().open_table(table).unwrap();
     assert!(table.len().unwrap() <= 11, "{}", table.len().unwrap());
+}
+
+#[tokio::test]
+async fn idempotency_keys_outlive_the_events_they_came_with() {
+    let folder = Folder::new();
+    let once = |name: &'static str| Append::of(event(1)).idempotency_key(name);
+    let store = folder.store();
+    for name in ["a", "b", "c"] {
+        store.append(once(name)).await.unwrap();
+    }
+    // Two trims after the same commit, the second one after a restart.
+    assert_eq!(store.trim(Retention::new().events(2)).await.unwrap().events, 1);
+    drop(store);
+    let store = folder.store();
+    assert_eq!(store.trim(Retention::new().events(1)).await.unwrap().events, 1);
+    drop(store);
+    let store = folder.store();
+    for name in ["a", "b", "c"] {
+        assert!(store.append(once(name)).await.unwrap().duplicate, "{name}");
+    }
+    assert_eq!(store.stats().idempotency_keys, 3);
+}
+
+#[tokio::test]
+async fn idempotency_keys_are_forgotten_in_the_order_of_their_commits() {
+    let folder = Folder::new();
+    let clock = ManualClock::new(datetime!(2026-01-02 03:04:05 UTC));
+    let open = || {
+        let builder = Store::builder().clock(clock.clone());
+        builder.dedup(Duration::from_secs(60), 10).open(folder.file()).unwrap()
+    };
+    let store = open();
+    let early = || Append::of(event(1)).idempotency_key("early");
+    let late = || Append::new().put("s", "k", "v").idempotency_key("late");
+    store.append(early()).await.unwrap();
+    clock.advance(Duration::from_secs(40));
+    store.append(late()).await.unwrap();
+    drop(store);
+    clock.advance(Duration::from_secs(40));
+    let store = open();
+    assert!(store.append(late()).await.unwrap().duplicate);
+    assert!(!store.append(early()).await.unwrap().duplicate);
 }

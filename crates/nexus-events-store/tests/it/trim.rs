@@ -54,6 +54,8 @@ async fn cursors_hold_what_they_have_not_passed() {
     let trimmed = store.trim(Retention::new().events(2).held(Held::Remove)).await.unwrap();
     assert_eq!((trimmed.events, trimmed.first), (5, Offset::new(9)));
     assert_eq!(trimmed.lost, [("slow".to_owned(), 5)]);
+    let trimmed = store.trim(Retention::new().events(2)).await.unwrap();
+    assert_eq!((trimmed.events, trimmed.held), (0, None));
 }
 
 #[tokio::test]

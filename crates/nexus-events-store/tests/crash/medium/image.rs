@@ -61,7 +61,7 @@ impl Image {
         self.blocks.resize(len.div_ceil(BLOCK), None);
         let is_cut = len < self.len;
         self.len = len;
-        if is_cut && len % BLOCK > 0 {
+        if is_cut && !len.is_multiple_of(BLOCK) {
             self.block_mut(len / BLOCK)[len % BLOCK..].fill(0);
         }
         if is_cut { len / BLOCK..before } else { 0..0 }

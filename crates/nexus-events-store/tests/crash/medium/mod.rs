@@ -106,6 +106,11 @@ impl SimMedium {
         Trace { before: self.0.before.clone(), calls: self.0.state.lock().calls.clone() }
     }
 
+    /// From now on nothing works any more.
+    pub(crate) fn cut_power(&self) {
+        self.0.state.lock().is_off = true;
+    }
+
     /// Stops whoever asks for the free space, until [`release`](Self::release).
     pub(crate) fn hold(&self) {
         self.0.state.lock().is_held = true;
