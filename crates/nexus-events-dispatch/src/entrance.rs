@@ -131,8 +131,7 @@ impl<'a> Entrance<'a> {
         self.report = Some(Mutex::default());
         let receipt = self.enter(event).await?;
         let report = self.report.and_then(Mutex::into_inner);
-        let mut report =
-            report.unwrap_or_else(|| PublishReport::new(receipt.event_id, Vec::new()));
+        let mut report = report.unwrap_or_else(|| PublishReport::new(receipt.event_id, Vec::new()));
         report.offset = receipt.offset.map(Offset::number);
         report.duplicate = receipt.duplicate;
         Ok(report)

@@ -137,13 +137,35 @@ pub(crate) fn next(from: &ReadTransaction, meta: &Meta) -> Outcome<u64> {
     let frames = from.open_table(FRAMES)?;
     let newest = frames.last()?.map(|(key, _)| key.value().0);
     let Some(newest) = newest else { return Ok(meta.head.next) };
-    let last = match contained(|| log::headings(&frames, newest)?.last().transpose()) {
-        Ok(Some(heading)) => heading.last(),
-        // How many it had is not known then.
-        Ok(None) | Err(_) => newest,
+    let after = |first: u64| {
+        let read = contained(|| {
+            let mut log = Log::new(from.open_table(FRAMES)?, u64::MAX);
+            Ok(match log.at(first)? {
+                At::Frame(frame) => Some(frame.heading().last() + 1),
+                _ => None,
+            })
+        });
+        read.ok().flatten()
     };
-    Ok(meta.head.next.max(last + 1))
+    let mut known = meta.head.next;
+    let mut first = newest;
+    for row in frames.iter()?.rev().take(FRAMES_LOOKED_AT) {
+        first = match contained(|| Ok(row?.0.value().0)) {
+            Ok(first) => first,
+            Err(_) => break,
+        };
+        if let Some(next) = after(first) {
+            known = known.max(next);
+            break;
+        }
+    }
+    // How many events it had is not known then, nor that it was there at all, where its key is no
+    // neighbour of what is there.
+    Ok(if first != newest && newest == known { newest + 1 } else { known })
 }
+
+/// Rows of frames that are looked at from the end, in search for one that can be read.
+const FRAMES_LOOKED_AT: usize = 256;
 
 /// What the file says of itself.
 pub(crate) fn meta(from: &ReadTransaction) -> Outcome<Meta> {

@@ -63,7 +63,7 @@ pub(crate) fn events(
             Ok((first, last, wrong)) => (first, last, wrong.map(str::to_owned)),
             Err(fault) => {
                 log = None;
-                (at, at, Some(fault.what()))
+                (at, readable_after(txn, at, next) - 1, Some(fault.what()))
             }
         };
         match wrong {
@@ -73,6 +73,32 @@ pub(crate) fn events(
         at = last + 1;
         progress.say(at.min(next) - first_of_all, total);
     }
+}
+
+/// The first offset after this one from which on frames can be found again: a page that cannot be
+/// read may hold very many, and a damaged key may say that there are more than there ever were.
+fn readable_after(txn: &ReadTransaction, at: u64, next: u64) -> u64 {
+    let found = |from: u64| {
+        let first = || {
+            let frames = txn.open_table(FRAMES)?;
+            let first = frames.range((from, 0, 0)..)?.next().transpose()?;
+            Ok(first.map_or(next, |(key, _)| key.value().0))
+        };
+        contained(first).ok()
+    };
+    let mut step = 1_u64;
+    while at.saturating_add(step) < next && found(at + step).is_none() {
+        step = step.saturating_mul(2);
+    }
+    let (mut unreadable, mut readable) = (at + step / 2, at.saturating_add(step).min(next));
+    while readable - unreadable > 1 {
+        let middle = unreadable + (readable - unreadable) / 2;
+        match found(middle) {
+            Some(_) => readable = middle,
+            None => unreadable = middle,
+        }
+    }
+    found(readable).unwrap_or(next).clamp(at + 1, next)
 }
 
 /// Adds damage, to what is right before it where it is the same.
