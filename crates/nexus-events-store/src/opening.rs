@@ -112,7 +112,7 @@ pub(crate) fn make<T>(
     })
 }
 
-fn folder(path: &Path) -> &Path {
+pub(crate) fn folder(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
@@ -160,7 +160,7 @@ pub(crate) fn open(
     Ok(assemble(medium, path, disk, pulse, database, read, options))
 }
 
-fn is_ours(disk: &dyn Disk) -> Outcome<()> {
+pub(crate) fn is_ours(disk: &dyn Disk) -> Outcome<()> {
     let mut magic = [0; MAGIC.len()];
     let is_long_enough = disk.len()? >= MAGIC.len() as u64;
     if is_long_enough {
@@ -192,7 +192,7 @@ fn assemble(
     let shared = Arc::new(Shared {
         path: path.to_owned(),
         medium,
-        disk,
+        disk: RwLock::new(Some(disk)),
         pulse,
         database: RwLock::new(Some(database)),
         shown: watch::Sender::new(Shown { bounds, end: None }),
@@ -214,6 +214,7 @@ fn assemble(
         keyed_events,
         retention: options.retention,
         since_retention: 0,
+        spare: 0,
     };
     (shared, writer)
 }

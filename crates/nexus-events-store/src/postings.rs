@@ -80,6 +80,7 @@ impl Postings {
 
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut into = Vec::new();
+        put_number(&mut into, self.first);
         put_number(&mut into, self.last - self.first);
         put_signed(&mut into, self.recorded.0);
         put_signed(&mut into, self.recorded.1);
@@ -136,6 +137,9 @@ pub(crate) struct Block<'b> {
 impl<'b> Block<'b> {
     pub(crate) fn read(first: u64, bytes: &'b [u8]) -> Result<Self, Wrong> {
         let mut bytes = Bytes::new(bytes);
+        if bytes.number()? != first {
+            return Err("it stands in another one's place");
+        }
         let last = first.checked_add(bytes.number()?).ok_or("an offset is too large")?;
         let recorded = (bytes.signed()?, bytes.signed()?);
         let types = (0..bytes.count()?)

@@ -14,7 +14,7 @@ pub(crate) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("
 pub(crate) const FRAMES: TableDefinition<'_, PartKey, &[u8]> = TableDefinition::new("frames");
 pub(crate) const STATE: TableDefinition<'_, (&str, &[u8]), &[u8]> = TableDefinition::new("state");
 pub(crate) const BLOCKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("blocks");
-pub(crate) const KEYS: TableDefinition<'_, &str, u64> = TableDefinition::new("keys");
+pub(crate) const KEYS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("keys");
 pub(crate) const HAPPENED: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("happened");
 
 const VERSION: &str = "version";
@@ -24,6 +24,31 @@ const LOST: &str = "lost";
 
 /// The version that this program writes.
 pub(crate) const VERSION_NOW: u32 = 1;
+
+/// The version of a key as it is stored, with a checksum that is also of the key.
+pub(crate) fn key_to_bytes(key: &str, version: u64) -> [u8; 12] {
+    let mut bytes = [0; 12];
+    bytes[4..].copy_from_slice(&version.to_le_bytes());
+    let sum = crc32c::crc32c_append(crc32c::crc32c(key.as_bytes()), &bytes[4..]);
+    bytes[..4].copy_from_slice(&sum.to_le_bytes());
+    bytes
+}
+
+/// What [`key_to_bytes`] wrote for this key.
+pub(crate) fn key_read(key: &str, stored: &[u8]) -> Outcome<u64> {
+    let version = stored.last_chunk().copied().map(u64::from_le_bytes);
+    version.filter(|version| key_to_bytes(key, *version) == stored).ok_or_else(|| {
+        Fault::damage(format!("the version of the key `{key}`: its checksum does not match"))
+    })
+}
+
+/// How many events with this key are written down.
+pub(crate) fn key_version(
+    table: &impl ReadableTable<&'static str, &'static [u8]>,
+    key: &str,
+) -> Outcome<u64> {
+    table.get(key)?.map_or(Ok(0), |row| key_read(key, row.value()))
+}
 
 /// Turns a file of one version into one of the next.
 type Upgrade = fn(&WriteTransaction) -> Outcome<()>;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use nexus_events_dispatch::store::{Bounds, CloseReport, Epoch, Offset, StoreStats};
+use nexus_events_dispatch::store::{Bounds, CloseReport, Offset, StoreStats};
 use nexus_events_dispatch::{Clock, Error, ErrorKind, Result};
 use parking_lot::{Mutex, RwLock};
 use redb::Database;
@@ -50,7 +50,8 @@ pub(crate) fn add(count: &AtomicU64, more: u64) {
 pub(crate) struct Shared {
     pub(crate) path: PathBuf,
     pub(crate) medium: Arc<dyn Medium>,
-    pub(crate) disk: Arc<dyn Disk>,
+    /// None at the end, so that the file can be opened anew.
+    pub(crate) disk: RwLock<Option<Arc<dyn Disk>>>,
     pub(crate) pulse: Arc<Pulse>,
     /// None while it is opened again, and at the end.
     pub(crate) database: RwLock<Option<Database>>,
@@ -75,8 +76,16 @@ impl Shared {
         self.shown.borrow().bounds
     }
 
-    pub(crate) fn epoch(&self) -> Epoch {
-        self.bounds().epoch
+    /// How long the file is.
+    pub(crate) fn disk_bytes(&self) -> Outcome<u64> {
+        let disk = self.disk.read().clone();
+        Ok(disk.map_or(Ok(0), |disk| disk.len())?)
+    }
+
+    /// Lets go of the file.
+    pub(crate) fn release(&self) {
+        drop(self.database.write().take());
+        drop(self.disk.write().take());
     }
 
     /// Whether a repair has found this offset unreadable.
@@ -102,10 +111,8 @@ impl Shared {
     }
 
     pub(crate) fn end(&self, end: End) {
-        self.shown.send_if_modified(|shown| {
-            let is_new = shown.end.is_none();
+        self.shown.send_modify(|shown| {
             shown.end.get_or_insert(end);
-            is_new
         });
     }
 
@@ -145,7 +152,7 @@ impl Shared {
         let mut stats = StoreStats::default();
         stats.events = bounds.len();
         stats.bytes = count(&self.counts.bytes);
-        stats.disk_bytes = self.disk.len().unwrap_or_default();
+        stats.disk_bytes = self.disk_bytes().unwrap_or_default();
         stats.appends = count(&self.counts.appends);
         stats.duplicates = count(&self.counts.duplicates);
         stats.refused = count(&self.counts.refused);

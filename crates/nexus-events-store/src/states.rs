@@ -1,4 +1,4 @@
-//! State as readers see it.
+//! State as it is stored, and as readers see it.
 
 use nexus_events_dispatch::store::{Scan, StateEntry, Versioned};
 use nexus_events_model::Text;
@@ -6,15 +6,42 @@ use redb::{Database, ReadableDatabase};
 
 use crate::error::{Fault, Outcome};
 use crate::schema::STATE;
-use crate::writer::decode_state;
 
 pub(crate) fn get(database: &Database, space: &str, key: &[u8]) -> Outcome<Option<Versioned>> {
     let table = database.begin_read()?.open_table(STATE)?;
     let row = table.get((space, key))?;
-    row.map(|row| decode_state(row.value()).map_err(|why| damaged(space, key, why))).transpose()
+    row.map(|row| read(space, key, row.value())).transpose()
 }
 
-pub(crate) fn damaged(space: &str, key: &[u8], why: &str) -> Fault {
+/// The checksum is also of its place, so that nothing is found in another one's.
+fn sum(space: &str, key: &[u8], rest: &[u8]) -> [u8; 4] {
+    let sum = crc32c::crc32c(space.as_bytes());
+    let sum = crc32c::crc32c_append(sum, &(space.len() as u32).to_le_bytes());
+    crc32c::crc32c_append(crc32c::crc32c_append(sum, key), rest).to_le_bytes()
+}
+
+/// State as it is stored: a checksum, its version, its value.
+pub(crate) fn to_bytes(space: &str, key: &[u8], version: u64, value: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0; 4];
+    bytes.extend_from_slice(&version.to_le_bytes());
+    bytes.extend_from_slice(value);
+    let sum = sum(space, key, &bytes[4..]);
+    bytes[..4].copy_from_slice(&sum);
+    bytes
+}
+
+/// What [`to_bytes`] wrote for this place.
+pub(crate) fn read(space: &str, key: &[u8], stored: &[u8]) -> Outcome<Versioned> {
+    let too_early = || damaged(space, key, "it ends too early");
+    let (stored_sum, rest) = stored.split_first_chunk::<4>().ok_or_else(too_early)?;
+    let (version, value) = rest.split_first_chunk().ok_or_else(too_early)?;
+    match sum(space, key, rest) == *stored_sum {
+        true => Ok(Versioned::new(value.to_vec(), u64::from_le_bytes(*version))),
+        false => Err(damaged(space, key, "its checksum does not match")),
+    }
+}
+
+fn damaged(space: &str, key: &[u8], why: &str) -> Fault {
     Fault::damage(format!(
         "the state `{}` of `{space}` cannot be read: {why}",
         String::from_utf8_lossy(key)
@@ -35,7 +62,7 @@ pub(crate) fn scan(database: &Database, scan: &Scan) -> Outcome<Vec<StateEntry>>
         if after.is_some_and(|after| key == &after[..]) {
             continue;
         }
-        let state = decode_state(value.value()).map_err(|why| damaged(space, key, why))?;
+        let state = read(space, key, value.value())?;
         entries.push(StateEntry::new(Text::from(space), key.to_vec(), state));
     }
     Ok(entries)

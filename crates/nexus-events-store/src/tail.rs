@@ -56,9 +56,9 @@ impl Tail {
         backward: bool,
         most: usize,
     ) -> Vec<StoredEvent> {
-        let Some(first) = self.first() else { return Vec::new() };
-        let at = |offset: u64| usize::try_from(offset.saturating_sub(first)).unwrap_or(usize::MAX);
-        let end = at(until + 1).min(self.events.len());
+        // Offsets that are lost are not there.
+        let at = |offset: u64| self.events.partition_point(|it| it.offset.number() < offset);
+        let end = at(until + 1);
         let range = self.events.range(at(from).min(end)..end);
         match backward {
             true => range.rev().take(most).cloned().collect(),

@@ -8,9 +8,9 @@ use crate::error::{Outcome, contained};
 use crate::happened;
 use crate::log::{At, Log};
 use crate::postings::Block;
-use crate::schema::{BLOCKS, FRAMES, HAPPENED, KEYS, STATE};
+use crate::schema::{self, BLOCKS, FRAMES, HAPPENED, KEYS, STATE};
 use crate::shared::Shared;
-use crate::writer::decode_state;
+use crate::states;
 
 pub(crate) fn verify(
     shared: &Shared,
@@ -89,7 +89,7 @@ fn damaged(found: &mut Integrity, first: u64, last: u64, what: String) {
 }
 
 /// Reads what is beside the events.
-fn rest(txn: &ReadTransaction, found: &mut Integrity) {
+pub(crate) fn rest(txn: &ReadTransaction, found: &mut Integrity) {
     let mut part = |name: &str, read: &mut dyn FnMut(&mut Integrity) -> Outcome<()>| {
         if let Err(fault) = contained(|| read(found)) {
             found.damage.push(Damage::new(None, format!("{name}: {}", fault.what())));
@@ -99,12 +99,9 @@ fn rest(txn: &ReadTransaction, found: &mut Integrity) {
         for row in txn.open_table(STATE)?.iter()? {
             let (place, value) = row?;
             let (space, key) = place.value();
-            match decode_state(value.value()) {
+            match states::read(space, key, value.value()) {
                 Ok(_) => found.states += 1,
-                Err(why) => {
-                    let fault = crate::states::damaged(space, key, why);
-                    found.damage.push(Damage::new(None, fault.what()));
-                }
+                Err(fault) => found.damage.push(Damage::new(None, fault.what())),
             }
         }
         Ok(())
@@ -130,7 +127,8 @@ fn rest(txn: &ReadTransaction, found: &mut Integrity) {
     });
     part("versions of keys", &mut |_| {
         for row in txn.open_table(KEYS)?.iter()? {
-            row?;
+            let (key, version) = row?;
+            schema::key_read(key.value(), version.value())?;
         }
         Ok(())
     });

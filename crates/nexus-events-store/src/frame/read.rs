@@ -51,8 +51,9 @@ impl Frame {
         &self.named
     }
 
-    pub(crate) fn recorded(&self) -> OffsetDateTime {
-        self.recorded
+    /// As it was given.
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.body
     }
 
     /// The bytes of all of its events.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use nexus_events_dispatch::store::{Append, Appended, Offset, StoredEvent};
 use nexus_events_dispatch::{Error, ErrorKind};
 use nexus_events_model::Text;
-use redb::{Database, ReadableTable, WriteTransaction};
+use redb::{Database, WriteTransaction};
 
 use super::Writer;
 use super::states::{States, holds};
@@ -50,7 +50,7 @@ impl Batch {
     ) -> Outcome<Self> {
         let recorded = writer.now();
         writer.happened.forget(recorded);
-        let shared = &writer.shared;
+        let free = writer.shared.medium.free_space(&writer.shared.path)?;
         let mut batch = Self {
             txn: None,
             head: writer.head,
@@ -65,7 +65,7 @@ impl Batch {
             duplicates: 0,
             refused: 0,
             recorded,
-            room: shared.medium.free_space(&shared.path)?,
+            room: free.map(|free| free.saturating_add(writer.spare)),
             takes: COMMIT_BYTES,
         };
         let heading = Heading {
@@ -162,7 +162,7 @@ impl Batch {
     }
 
     fn key_version(&self, writer: &Writer, key: &Text, states: &States<'_>) -> Outcome<u64> {
-        let written = states.txn().open_table(KEYS)?.get(&**key)?.map_or(0, |row| row.value());
+        let written = schema::key_version(&states.txn().open_table(KEYS)?, key)?;
         // What is written in this commit is counted there already.
         let before = if self.keys_written { None } else { writer.keys.get(key) };
         let more = [before, self.keys.get(key)];

@@ -5,7 +5,6 @@ use nexus_events_dispatch::{Error, Result};
 use redb::{Database, ReadableDatabase, ReadableTable};
 
 use super::Writer;
-use super::states::decode;
 use crate::error::{Fault, Outcome, contained};
 use crate::frame::micros_of;
 use crate::limits::TRIM_FRAMES_MAX;
@@ -125,6 +124,8 @@ impl Writer {
             (head.first, head.bytes_gone) = (goal.first, goal.bytes_gone);
             schema::write_head(&txn, head)?;
             txn.commit()?;
+            // What is freed is in pieces, not all of which fit again.
+            self.spare += (head.bytes_gone - self.head.bytes_gone) / 4 * 3;
             self.head = head;
             if keys {
                 self.keys.clear();
@@ -142,17 +143,17 @@ impl Writer {
     pub(super) fn compact(&mut self, progress: &Progress) -> Result<u64> {
         self.revive()?;
         let shared = self.shared.clone();
-        let mut database = shared.database.write();
         if shared.counts.copies.load(std::sync::atomic::Ordering::Acquire) > 0 {
             let message = "the store is being copied; compact it afterwards";
             return Err(Error::overloaded(message));
         }
+        let mut database = shared.database.write();
         let Some(open) = &mut *database else { return Err(shared.poisoned()) };
         let done = contained(|| {
-            let before = shared.disk.len()?;
+            let before = shared.disk_bytes()?;
             progress.say(0, before);
             while open.compact()? {}
-            let after = shared.disk.len()?;
+            let after = shared.disk_bytes()?;
             progress.say(before, before);
             Ok(before.saturating_sub(after))
         });
@@ -165,14 +166,13 @@ fn cursors(database: &Database) -> Outcome<Vec<(String, Offset)>> {
     let table = database.begin_read()?.open_table(STATE)?;
     let mut cursors = Vec::new();
     for row in table.range((space::CURSORS, &[][..])..)? {
-        let (key, value) = row?;
-        let (space, consumer) = key.value();
+        let (place, value) = row?;
+        let (space, key) = place.value();
         if space != space::CURSORS {
             break;
         }
-        let consumer = String::from_utf8_lossy(consumer).into_owned();
-        let state = decode(value.value())
-            .map_err(|why| Fault::damage(format!("the cursor of `{consumer}`: {why}")))?;
+        let consumer = String::from_utf8_lossy(key).into_owned();
+        let state = crate::states::read(space, key, value.value())?;
         cursors.push((consumer, Cursor::from_bytes(&state.value)?.acked));
     }
     Ok(cursors)

@@ -5,8 +5,6 @@ mod keep;
 mod seal;
 mod states;
 
-pub(crate) use self::states::decode as decode_state;
-
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +22,7 @@ use crate::happened::Happened;
 use crate::limits::RETENTION_COMMITS;
 use crate::opening;
 use crate::queue::{Answer, Next, Waiting};
-use crate::schema::{FRAMES, Head, KEYS, META};
+use crate::schema::{self, FRAMES, Head, KEYS, META};
 use crate::shared::{End, Shared, add};
 
 /// The writer, with what it knows of what is committed.
@@ -39,6 +37,8 @@ pub(crate) struct Writer {
     pub(crate) keyed_events: u64,
     pub(crate) retention: Retention,
     pub(crate) since_retention: u64,
+    /// About how many bytes of the file are free, because trims have freed them.
+    pub(crate) spare: u64,
 }
 
 /// Those who wait for the operating system to have it.
@@ -177,6 +177,7 @@ impl Writer {
             self.keys.clear();
             self.keyed_events = 0;
         }
+        self.spare = self.spare.saturating_sub(batch.head.bytes - self.head.bytes);
         self.head = batch.head;
         for (key, more) in batch.keys {
             *self.keys.entry(key).or_default() += more;
@@ -221,6 +222,7 @@ impl Writer {
             return Some(self.poison());
         }
         let error = fault.at(&self.shared.path);
+        self.spare = 0;
         drop(self.shared.database.write().take());
         let revived = self.revive();
         let Some(head) = written else { return Some(error) };
@@ -255,21 +257,22 @@ impl Writer {
     fn poison(&mut self) -> Error {
         self.shared.pulse.kill();
         self.shared.end(End::Poisoned);
-        drop(self.shared.database.write().take());
+        self.shared.release();
         self.shared.poisoned()
     }
 
     /// Opens the database again, where it was given up for want of room.
     fn revive(&mut self) -> Result<()> {
         self.shared.check()?;
-        let mut database = self.shared.database.write();
-        if database.is_some() {
+        // Readers hold it for as long as they read.
+        if self.shared.database.read().is_some() {
             return Ok(());
         }
+        let mut database = self.shared.database.write();
         let shared = &self.shared;
-        let opened = contained(|| {
-            opening::database(shared.disk.clone(), shared.pulse.clone(), shared.cache_bytes)
-        });
+        let Some(disk) = shared.disk.read().clone() else { return Err(shared.poisoned()) };
+        let opened =
+            contained(|| opening::database(disk, shared.pulse.clone(), shared.cache_bytes));
         match opened {
             Ok(opened) => {
                 *database = Some(opened);
@@ -311,7 +314,7 @@ impl Writer {
         let more = self.keys.get(key).copied().unwrap_or_default();
         self.shared.read(|database| {
             let table = database.begin_read()?.open_table(KEYS)?;
-            Ok(more + table.get(&**key)?.map_or(0, |row| row.value()))
+            Ok(more + schema::key_version(&table, key)?)
         })
     }
 
@@ -321,7 +324,7 @@ impl Writer {
             Ok(()) => self.write_down(),
             Err(error) => Err(error),
         };
-        drop(self.shared.database.write().take());
+        self.shared.release();
         let mut report = CloseReport::default();
         report.committed = in_line;
         let said = result.map(|()| report).map_err(|error| (error.kind(), error.to_string()));
@@ -334,10 +337,14 @@ impl Writer {
         let shared = self.shared.clone();
         let database = shared.database.read();
         let Some(open) = &*database else { return Ok(()) };
-        let head = self.head;
+        let mut head = self.head;
         let done = contained(|| {
             let txn = open.begin_write()?;
-            crate::schema::write_head(&txn, head)?;
+            if !self.keys.is_empty() {
+                self.write_keys(&txn)?;
+            }
+            head.keys_at = head.next;
+            schema::write_head(&txn, head)?;
             Ok(txn.commit()?)
         });
         drop(database);
@@ -347,7 +354,7 @@ impl Writer {
 
 fn last_commit(database: &Database) -> Outcome<u64> {
     let txn = database.begin_read()?;
-    let head = crate::schema::meta(&txn.open_table(META)?)?.head;
+    let head = schema::meta(&txn.open_table(META)?)?.head;
     let frames = txn.open_table(FRAMES)?;
     let newest = crate::log::headings(&frames, u64::MAX)?.last().transpose()?;
     Ok(newest.map_or(head.commit, |heading| heading.commit.max(head.commit)))

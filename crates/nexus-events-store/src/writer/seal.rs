@@ -81,8 +81,8 @@ impl Writer {
         let mut keys: Vec<_> = self.keys.iter().collect();
         keys.sort_unstable();
         for (key, more) in keys {
-            let before = table.get(&**key)?.map_or(0, |row| row.value());
-            table.insert(&**key, before + more)?;
+            let version = schema::key_version(&table, key)? + more;
+            table.insert(&**key, &schema::key_to_bytes(key, version)[..])?;
         }
         Ok(())
     }

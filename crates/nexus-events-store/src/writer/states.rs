@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use nexus_events_dispatch::store::{Append, Expected, StateWrite, Versioned};
+use nexus_events_dispatch::store::{Append, Expected, StateWrite};
 use nexus_events_dispatch::{Error, ErrorKind};
 use redb::{ReadableTable, Table, WriteTransaction};
 
-use crate::bytes::{sealed, unsealed};
-use crate::error::{Fault, Outcome};
+use crate::error::Outcome;
 use crate::schema::STATE;
+use crate::states as state;
 
 type StateTable<'t> = Table<'t, (&'static str, &'static [u8]), &'static [u8]>;
 
@@ -38,7 +38,7 @@ impl<'t> States<'t> {
     fn version(&mut self, write: &StateWrite) -> Outcome<u64> {
         let row = self.table()?.get((&*write.space, &write.key[..]))?;
         match row {
-            Some(row) => Ok(decode(row.value()).map_err(|why| wrong(write, why))?.version),
+            Some(row) => Ok(state::read(&write.space, &write.key, row.value())?.version),
             None => Ok(0),
         }
     }
@@ -67,7 +67,7 @@ impl<'t> States<'t> {
             let table = self.table()?;
             let place = (&*write.space, &write.key[..]);
             match &write.value {
-                Some(value) => drop(table.insert(place, &encode(commit, value)[..])?),
+                Some(value) => drop(table.insert(place, &state::to_bytes(place.0, place.1, commit, value)[..])?),
                 None => drop(table.remove(place)?),
             }
         }
@@ -77,10 +77,6 @@ impl<'t> States<'t> {
 
 fn named(write: &StateWrite) -> String {
     format!("the state `{}` of `{}`", String::from_utf8_lossy(&write.key), write.space)
-}
-
-fn wrong(write: &StateWrite, why: &str) -> Fault {
-    Fault::damage(format!("{}: {why}", named(write)))
 }
 
 pub(super) fn holds(
@@ -98,17 +94,4 @@ pub(super) fn holds(
             Err(Error::of_store(ErrorKind::Conflict, message))
         }
     }
-}
-
-/// State as it is stored.
-pub(super) fn encode(version: u64, value: &[u8]) -> Vec<u8> {
-    let mut bytes = version.to_le_bytes().to_vec();
-    bytes.extend_from_slice(value);
-    sealed(&bytes)
-}
-
-pub(crate) fn decode(stored: &[u8]) -> Result<Versioned, &'static str> {
-    let (version, value) =
-        unsealed(stored)?.split_first_chunk().ok_or("it ends too early")?;
-    Ok(Versioned::new(value.to_vec(), u64::from_le_bytes(*version)))
 }

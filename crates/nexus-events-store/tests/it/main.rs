@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod append;
+mod backup;
 mod d07;
 mod d08;
+mod damage;
 mod memory;
 mod opening;
 mod read;

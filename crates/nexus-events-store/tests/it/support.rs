@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nexus_events_dispatch::store::{
-    Append, Appended, EventStore, MemoryStore, Page, Read, StoredEvent,
+    Append, Appended, EventStore, Page, Read, StoredEvent,
 };
 use nexus_events_model::Event;
 use nexus_events_store::Store;
@@ -76,9 +76,4 @@ pub(crate) async fn all(store: &dyn EventStore, read: Read) -> Vec<StoredEvent> 
         next = page.next;
     }
     events
-}
-
-/// The reference, with the same appends.
-pub(crate) fn reference() -> MemoryStore {
-    MemoryStore::new()
 }
