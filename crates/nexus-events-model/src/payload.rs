@@ -239,8 +239,7 @@ impl Payload {
         if let Some(value) = self.converted.get().and_then(|converted| converted.value.get()) {
             return Ok(value);
         }
-        let value =
-            serde_json::from_str(self.json()?).map_err(|error| self.not_json(error))?;
+        let value = serde_json::from_str(self.json()?).map_err(|error| self.not_json(error))?;
         Ok(self.converted().value.get_or_init(|| value))
     }
 

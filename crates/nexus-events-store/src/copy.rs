@@ -17,7 +17,11 @@ struct Target<'d> {
 }
 
 impl Target<'_> {
-    fn put(&mut self, bytes: usize, put: impl FnOnce(&WriteTransaction) -> Outcome<()>) -> Outcome<()> {
+    fn put(
+        &mut self,
+        bytes: usize,
+        put: impl FnOnce(&WriteTransaction) -> Outcome<()>,
+    ) -> Outcome<()> {
         let txn = match self.txn.take() {
             Some(txn) => txn,
             None => self.database.begin_write()?,
@@ -49,9 +53,7 @@ pub(crate) fn copy(
     let mut found = Integrity::default();
     frames(from, meta, &mut target, &mut found, progress)?;
     verify::rest(from, &mut found);
-    rows(from, STATE, &mut target, |(space, key), value| {
-        states::read(space, key, value).is_ok()
-    })?;
+    rows(from, STATE, &mut target, |(space, key), value| states::read(space, key, value).is_ok())?;
     rows(from, KEYS, &mut target, |key, value| schema::key_read(key, value).is_ok())?;
     rows(from, HAPPENED, &mut target, |_, value| happened::read(value).is_ok())?;
     rows(from, BLOCKS, &mut target, |first, value| {
@@ -106,7 +108,8 @@ fn frames(
     let mut log = Log::new(from.open_table(FRAMES)?, next);
     let mut at = first;
     while at < next {
-        if let Some((_, last)) = damage.iter().find(|(first, last)| (*first..=*last).contains(&at)) {
+        if let Some((_, last)) = damage.iter().find(|(first, last)| (*first..=*last).contains(&at))
+        {
             at = last + 1;
             continue;
         }

@@ -66,6 +66,7 @@ impl From<io::Error> for Fault {
             io::ErrorKind::UnexpectedEof => {
                 Self::Damage("the file ends before what is to be read".to_owned())
             }
+            io::ErrorKind::InvalidData => Self::Damage(error.to_string()),
             _ => Self::Disk(error.to_string()),
         }
     }

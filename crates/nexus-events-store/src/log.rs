@@ -109,7 +109,9 @@ pub(crate) fn headings<T: ReadableTable<PartKey, &'static [u8]>>(
             let (first, number, _) = key.value();
             let heading = Part::read(value.value())
                 .and_then(|part| frame::heading(number, first, &mut Bytes::new(part.body)));
-            Some(heading.map_err(|why| Fault::damage(format!("the frame of offset {first}: {why}"))))
+            Some(
+                heading.map_err(|why| Fault::damage(format!("the frame of offset {first}: {why}"))),
+            )
         }
         Err(error) => Some(Err(error.into())),
     }))

@@ -28,7 +28,7 @@ use crate::tail::Tail;
 use crate::writer::Writer;
 
 /// What every database file begins with.
-const MAGIC: &[u8; 4] = b"redb";
+const MAGIC: &[u8; 9] = b"redb\x1a\x0a\xa9\x0d\x0a";
 
 /// Where a store is while it is made.
 pub(crate) fn temporary(path: &Path) -> PathBuf {
@@ -75,11 +75,15 @@ fn not_opened(path: &Path, error: io::Error) -> Error {
         }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => (
             ErrorKind::Store,
-            format!("`{shown}` may not be read and written by this user ({error}); allow it, or give another path"),
+            format!(
+                "`{shown}` may not be read and written by this user ({error}); allow it, or give another path"
+            ),
         ),
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => (
             ErrorKind::Store,
-            format!("there is no `{shown}`, and none can be made: its folder does not exist; make it first"),
+            format!(
+                "there is no `{shown}`, and none can be made: its folder does not exist; make it first"
+            ),
         ),
         io::ErrorKind::StorageFull => return Fault::from(error).at(path),
         _ => (ErrorKind::Store, format!("`{shown}` cannot be opened: {error}")),
@@ -288,7 +292,9 @@ impl Replay {
                     at = last + 1;
                     continue;
                 }
-                At::Nothing { first, last } => return Err(unreadable(first, last, "no frame has them")),
+                At::Nothing { first, last } => {
+                    return Err(unreadable(first, last, "no frame has them"));
+                }
                 At::Damaged { first, last, why } => return Err(unreadable(first, last, why)),
             };
             let heading = frame.heading();

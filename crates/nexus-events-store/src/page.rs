@@ -87,9 +87,7 @@ pub(crate) fn from_memory(shared: &Shared, read: &Read) -> Outcome<Option<Page>>
         let tail = shared.tail.lock();
         let start = if backward { until } else { from };
         match tail.first() {
-            Some(first) if first <= start => {
-                tail.between(from.max(first), until, backward, most)
-            }
+            Some(first) if first <= start => tail.between(from.max(first), until, backward, most),
             _ => return Ok(None),
         }
     };
@@ -126,7 +124,8 @@ pub(crate) fn from_disk(shared: &Shared, database: &Database, read: &Read) -> Ou
         for offset in segment.offsets(range.backward) {
             match log.at(offset)? {
                 At::Frame(frame) => {
-                    let stored = frame.event(offset).map_err(|why| unreadable(offset, offset, why))?;
+                    let stored =
+                        frame.event(offset).map_err(|why| unreadable(offset, offset, why))?;
                     looked_at += 1;
                     if let Some(end) = filling.look(stored) {
                         return Ok(filling.ends_at(end));
@@ -136,7 +135,9 @@ pub(crate) fn from_disk(shared: &Shared, database: &Database, read: &Read) -> Ou
                 At::Nothing { first, last } => {
                     return before(filling, offset, first, last, "no frame has them");
                 }
-                At::Damaged { first, last, why } => return before(filling, offset, first, last, why),
+                At::Damaged { first, last, why } => {
+                    return before(filling, offset, first, last, why);
+                }
             }
             if looked_at >= LOOKED_AT_MAX {
                 return Ok(filling.ends_at(offset));

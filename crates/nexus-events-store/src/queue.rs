@@ -107,6 +107,16 @@ impl Queue {
         self.grown.notify_one();
     }
 
+    /// Forgets all that is in line: nobody is there to do it.
+    pub(crate) fn abandon(&self, why: fn() -> Error) {
+        let mut line = self.line.lock();
+        line.shut.get_or_insert(why);
+        (line.appends, line.bytes) = (0, 0);
+        let abandoned = std::mem::take(&mut line.work);
+        drop(line);
+        drop(abandoned);
+    }
+
     pub(crate) fn in_line_at_the_end(&self) -> u64 {
         self.line.lock().in_line_at_the_end
     }

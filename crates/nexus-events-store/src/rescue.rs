@@ -52,7 +52,11 @@ impl Store {
     /// [`ErrorKind::Corrupt`] when something of the store cannot be read: a copy that lacks it would
     /// pretend to be whole. [`ErrorKind::Store`] when there is a file already, or it cannot be
     /// written.
-    pub fn backup(&self, to: impl AsRef<Path>, progress: Progress) -> BoxFuture<'_, Result<Integrity>> {
+    pub fn backup(
+        &self,
+        to: impl AsRef<Path>,
+        progress: Progress,
+    ) -> BoxFuture<'_, Result<Integrity>> {
         let to = to.as_ref().to_owned();
         self.blocking(move |shared| {
             shared.counts.copies.fetch_add(1, Ordering::AcqRel);
@@ -231,7 +235,10 @@ fn is_free(medium: &dyn Medium, path: &Path) -> Result<()> {
         Ok(false) => Ok(()),
         Ok(true) => Err(Error::of_store(
             ErrorKind::Store,
-            format!("there is something at `{}` already; remove it, or give another path", path.display()),
+            format!(
+                "there is something at `{}` already; remove it, or give another path",
+                path.display()
+            ),
         )),
         Err(error) => Err(Fault::from(error).at(path)),
     }

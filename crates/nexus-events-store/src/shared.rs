@@ -76,6 +76,16 @@ impl Shared {
         self.shown.borrow().bounds
     }
 
+    /// Ends everything, when there is no writer any more.
+    pub(crate) fn abandon(&self) {
+        self.pulse.kill();
+        let error = self.poisoned();
+        *self.report.lock() = Some(Err((error.kind(), error.to_string())));
+        self.end(End::Poisoned);
+        self.queue.abandon(closed);
+        self.release();
+    }
+
     /// How long the file is.
     pub(crate) fn disk_bytes(&self) -> Outcome<u64> {
         let disk = self.disk.read().clone();

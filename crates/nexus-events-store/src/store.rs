@@ -1,6 +1,7 @@
 //! The store as its users see it.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -98,7 +99,15 @@ impl Store {
     ) -> Result<Self> {
         let started = std::thread::Builder::new()
             .name("nexus-store".to_owned())
-            .spawn(move || writer.run())
+            .spawn({
+                let shared = shared.clone();
+                move || {
+                    // Should it ever panic, nobody waits for ever.
+                    if catch_unwind(AssertUnwindSafe(|| writer.run())).is_err() {
+                        shared.abandon();
+                    }
+                }
+            })
             .map_err(|error| Fault::from(error).at(&shared.path))?;
         Ok(Self { shared, writer: Some(started), dedup_window, dedup_keys })
     }

@@ -16,7 +16,7 @@ const MOST: [(&str, &str, usize); 16] = [
     ("nexus-events-trigger", "", 45),
     ("nexus-events-trigger", "cron", 60),
     ("nexus-events-stream", "", 90),
-    ("nexus-events-store", "", 40),
+    ("nexus-events-store", "", 43),
     ("nexus-events-transport", "nats", 110),
     ("nexus-events-security", "encryption", 55),
     ("nexus-events-security", "schema", 80),

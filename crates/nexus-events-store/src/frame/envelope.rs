@@ -155,9 +155,7 @@ fn id<'i, I>(
     Ok(match (has, is_uuid) {
         (false, _) => None,
         (true, true) => Some(of_uuid(Uuid::from_bytes(bytes.fixed()?))),
-        (true, false) => {
-            Some(of_text(known.text(bytes)?.clone()).map_err(|_| "an id is none")?)
-        }
+        (true, false) => Some(of_text(known.text(bytes)?.clone()).map_err(|_| "an id is none")?),
     })
 }
 

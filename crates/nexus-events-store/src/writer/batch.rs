@@ -24,6 +24,8 @@ pub(super) struct Batch {
     pub(super) head: Head,
     pub(super) keys: HashMap<Text, u64>,
     pub(super) named: Vec<Named>,
+    /// Where each idempotency key is among them.
+    named_at: HashMap<Text, usize>,
     pub(super) stored: Vec<StoredEvent>,
     /// One for each append.
     pub(super) verdicts: Vec<Result<Appended, Error>>,
@@ -56,6 +58,7 @@ impl Batch {
             head: writer.head,
             keys: HashMap::new(),
             named: Vec::new(),
+            named_at: HashMap::new(),
             stored: Vec::new(),
             verdicts: Vec::with_capacity(waiting.len()),
             has_frame: false,
@@ -90,7 +93,7 @@ impl Batch {
             txn.abort()?;
             return Ok(batch);
         }
-        batch.write(frame, &txn)?;
+        batch.write(writer, frame, &txn)?;
         batch.txn = Some(txn);
         Ok(batch)
     }
@@ -109,7 +112,7 @@ impl Batch {
     ) -> Outcome<Result<Appended, Error>> {
         let append = &waiting.append;
         if let Some(named) = append.idempotency_key.as_ref().and_then(|key| {
-            let here = || self.named.iter().find(|named| named.key == *key);
+            let here = || self.named_at.get(key).and_then(|at| self.named.get(*at));
             writer.happened.get(key).or_else(here)
         }) {
             self.duplicates += 1;
@@ -188,6 +191,7 @@ impl Batch {
         let last = self.head.next - 1;
         if let Some(key) = append.idempotency_key.clone() {
             let recorded = self.recorded;
+            self.named_at.insert(key.clone(), self.named.len());
             self.named.push(Named { key, first, last, version: commit, recorded });
         }
         Appended::new(Offset::new(first), Offset::new(last), commit, recorded)
@@ -195,6 +199,7 @@ impl Batch {
 
     fn write(
         &mut self,
+        writer: &Writer,
         mut frame: FrameWriter,
         txn: &WriteTransaction,
     ) -> Outcome<()> {
@@ -202,6 +207,7 @@ impl Batch {
         if !self.has_frame {
             if !self.named.is_empty() {
                 let mut table = txn.open_table(HAPPENED)?;
+                writer.forget_rows(&mut table, self.recorded)?;
                 table.insert(2 * self.head.commit, &happened::to_bytes(&self.named)[..])?;
             }
             return schema::write_head(txn, self.head);

@@ -1,7 +1,7 @@
 //! Writing down what was only in frames so far: the lookups of the newest events as a block, the
 //! idempotency keys among them, the versions of keys.
 
-use redb::{ReadableTable, WriteTransaction};
+use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::Writer;
 use crate::bytes::sealed;
@@ -58,20 +58,30 @@ impl Writer {
 
     fn write_named(&self, txn: &WriteTransaction, now: i64) -> Outcome<()> {
         let mut table = txn.open_table(HAPPENED)?;
+        self.forget_rows(&mut table, now)?;
+        if !self.named.is_empty() {
+            // Odd, because what has no frame has even ones.
+            table.insert(2 * self.head.commit + 1, &happened::to_bytes(&self.named)[..])?;
+        }
+        Ok(())
+    }
+
+    /// Removes rows of idempotency keys that are no longer remembered.
+    pub(super) fn forget_rows(
+        &self,
+        table: &mut Table<'_, u64, &'static [u8]>,
+        now: i64,
+    ) -> Outcome<()> {
         let since = self.happened.since(now);
         for _ in 0..FORGOTTEN_MAX {
-            let oldest = table.first()?.map(|(key, row)| {
-                (key.value(), happened::read(row.value()).unwrap_or_default())
-            });
+            let oldest = table
+                .first()?
+                .map(|(key, row)| (key.value(), happened::read(row.value()).unwrap_or_default()));
             let Some((key, all)) = oldest else { break };
             if all.iter().any(|named| named.recorded >= since) {
                 break;
             }
             table.remove(key)?;
-        }
-        if !self.named.is_empty() {
-            // Odd, because what has no frame has even ones.
-            table.insert(2 * self.head.commit + 1, &happened::to_bytes(&self.named)[..])?;
         }
         Ok(())
     }

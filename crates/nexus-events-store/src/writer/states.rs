@@ -67,7 +67,9 @@ impl<'t> States<'t> {
             let table = self.table()?;
             let place = (&*write.space, &write.key[..]);
             match &write.value {
-                Some(value) => drop(table.insert(place, &state::to_bytes(place.0, place.1, commit, value)[..])?),
+                Some(value) => drop(
+                    table.insert(place, &state::to_bytes(place.0, place.1, commit, value)[..])?,
+                ),
                 None => drop(table.remove(place)?),
             }
         }

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use nexus_events_dispatch::ErrorKind;
-use nexus_events_dispatch::store::{Append, Cursor, EventStore, Offset, Read, Retention, StateStore};
+use nexus_events_dispatch::store::{
+    Append, Cursor, EventStore, Offset, Read, Retention, StateStore,
+};
 use nexus_events_store::Store;
 
 use crate::memory::Memory;

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use nexus_events_dispatch::ErrorKind;
 use nexus_events_dispatch::store::{
     Append, EventStore, Offset, Progress, Read, StateStore, StoredEvent,
 };
-use nexus_events_dispatch::ErrorKind;
 use nexus_events_store::Store;
-use proptest::test_runner::{RngAlgorithm, TestRng};
 use proptest::prelude::Rng;
+use proptest::test_runner::{RngAlgorithm, TestRng};
 
 use crate::memory::Memory;
 use crate::support::{all, event, number};
@@ -80,7 +80,13 @@ async fn d03_a_flipped_bit_is_never_read_as_something_else() {
                     read = page.next;
                 }
                 Err(error) => {
-                    assert!(matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Poisoned | ErrorKind::Store), "{error:?}");
+                    assert!(
+                        matches!(
+                            error.kind(),
+                            ErrorKind::Corrupt | ErrorKind::Poisoned | ErrorKind::Store
+                        ),
+                        "{error:?}"
+                    );
                     damaged += 1;
                     let next = at.number() + EVENTS;
                     read = (next < events.len() as u64).then(|| Read::after(Offset::new(next)));
@@ -114,7 +120,10 @@ async fn d04_a_damaged_frame_in_the_middle_is_named_and_the_rest_is_saved() {
 
     let repaired = Store::repair_on(memory.clone(), PATH, true).unwrap();
     assert_eq!((repaired.events, repaired.states), (975, FRAMES));
-    assert_eq!(repaired.lost.iter().map(|lost| lost.offsets).collect::<Vec<_>>(), [offsets(501, 525)]);
+    assert_eq!(
+        repaired.lost.iter().map(|lost| lost.offsets).collect::<Vec<_>>(),
+        [offsets(501, 525)]
+    );
     assert_eq!(repaired.damaged.as_deref(), Some(Path::new("events.nexus.damaged")));
 
     let store = Store::open_on(memory.clone(), PATH).unwrap();
@@ -124,7 +133,10 @@ async fn d04_a_damaged_frame_in_the_middle_is_named_and_the_rest_is_saved() {
         assert_eq!(stored.event, events[stored.offset.number() as usize - 1].event);
     }
     let backward = all(&store, Read::all().backward().events(1000)).await;
-    assert_eq!(backward.iter().rev().map(number).collect::<Vec<_>>(), there.iter().map(number).collect::<Vec<_>>());
+    assert_eq!(
+        backward.iter().rev().map(number).collect::<Vec<_>>(),
+        there.iter().map(number).collect::<Vec<_>>()
+    );
     assert!(store.verify(Progress::none()).await.unwrap().is_sound());
     let next = store.append(Append::of(event(5000)).idempotency_key("once-3")).await.unwrap();
     assert!(next.duplicate);
@@ -138,7 +150,8 @@ async fn d04_what_is_behind_a_block_is_found_when_it_is_read() {
     let (memory, _) = filled().await;
     let store = Store::open_on(memory.clone(), PATH).unwrap();
     // Enough for a block, so that the next one to open does not read the frames.
-    let many = (0..9_000).fold(Append::new(), |append, number| append.event(event(10_000 + number)));
+    let many =
+        (0..9_000).fold(Append::new(), |append, number| append.event(event(10_000 + number)));
     store.append(many).await.unwrap();
     store.append(Append::of(event(99_999))).await.unwrap();
     store.close().await.unwrap();
@@ -153,7 +166,10 @@ async fn d04_what_is_behind_a_block_is_found_when_it_is_read() {
     let backward = Read::all().until(Offset::new(530)).backward();
     assert_eq!(all_until_damage(&store, backward).await, 5);
     let found = store.verify(Progress::none()).await.unwrap();
-    assert_eq!(found.damage.iter().map(|damage| damage.offsets).collect::<Vec<_>>(), [offsets(501, 525)]);
+    assert_eq!(
+        found.damage.iter().map(|damage| damage.offsets).collect::<Vec<_>>(),
+        [offsets(501, 525)]
+    );
     assert_eq!((found.events, found.states), (9_976, FRAMES));
     // It goes on taking events.
     store.append(Append::of(event(1))).await.unwrap();
@@ -179,7 +195,10 @@ async fn d05_an_unreadable_tail_is_cut() {
     let error = Store::open_on(memory.clone(), PATH).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt);
     let repaired = Store::repair_on(memory.clone(), PATH, true).unwrap();
-    assert_eq!(repaired.lost.iter().map(|lost| lost.offsets).collect::<Vec<_>>(), [offsets(976, 1000)]);
+    assert_eq!(
+        repaired.lost.iter().map(|lost| lost.offsets).collect::<Vec<_>>(),
+        [offsets(976, 1000)]
+    );
     let store = Store::open_on(memory, PATH).unwrap();
     assert_eq!(all(&store, Read::all()).await.len(), 975);
     // It was closed, so it is known how many are lost, and no offset is given twice.

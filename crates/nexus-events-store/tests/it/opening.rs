@@ -22,7 +22,10 @@ async fn a_second_one_is_refused_until_the_first_is_closed() {
     store.close().await.unwrap();
     let again = folder.store();
     assert_eq!(again.bounds().len(), 1);
-    assert_eq!(store.append(nexus_events_dispatch::store::Append::new()).await.unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(
+        store.append(nexus_events_dispatch::store::Append::new()).await.unwrap_err().kind(),
+        ErrorKind::Closed
+    );
     assert_eq!(store.wait_past(again.bounds().last).await.unwrap_err().kind(), ErrorKind::Closed);
 }
 

@@ -17,9 +17,9 @@ fn varied(number: u64) -> Append {
     let builder = Event::builder(TYPES[(number % 4) as usize])
         .id(format!("evt-{number}"))
         .timestamp_text("2026-01-02T03:04:05Z")
-        .source(if number % 3 == 0 { "shop" } else { "desk" })
+        .source(if number.is_multiple_of(3) { "shop" } else { "desk" })
         .correlation_id(format!("c-{}", number % 50))
-        .priority(if number % 10 == 0 { Priority::High } else { Priority::Normal })
+        .priority(if number.is_multiple_of(10) { Priority::High } else { Priority::Normal })
         .payload(json!({"number": number}));
     Append::new().keyed_event(format!("k-{}", number % 7), builder.build().unwrap())
 }
@@ -50,7 +50,10 @@ fn selects() -> Vec<Select> {
 fn same(ours: &[StoredEvent], theirs: &[StoredEvent]) {
     assert_eq!(ours.len(), theirs.len());
     for (ours, theirs) in ours.iter().zip(theirs) {
-        assert_eq!((ours.offset, &ours.key, &ours.event), (theirs.offset, &theirs.key, &theirs.event));
+        assert_eq!(
+            (ours.offset, &ours.key, &ours.event),
+            (theirs.offset, &theirs.key, &theirs.event)
+        );
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use nexus_events_dispatch::store::{Append, EventStore, Expected, Read, StateStore};
 use nexus_events_dispatch::{Clock, ManualClock};
 use nexus_events_store::Store;
+use redb::{ReadableDatabase, ReadableTableMetadata};
 use time::macros::datetime;
 
 use crate::support::{Folder, all, event, number, put};
@@ -91,4 +92,21 @@ async fn old_idempotency_keys_are_forgotten() {
     store.append(once("d")).await.unwrap();
     assert!(!store.append(once("a")).await.unwrap().duplicate);
     assert!(store.capabilities().dedup_keys == 2 && clock.now().year() == 2026);
+}
+
+#[tokio::test]
+async fn old_idempotency_keys_of_state_alone_take_no_room_for_ever() {
+    let folder = Folder::new();
+    let clock = ManualClock::new(datetime!(2026-01-02 03:04:05 UTC));
+    let store = Store::builder().clock(clock.clone()).open(folder.file()).unwrap();
+    for number in 0..50 {
+        let once = Append::new().put("s", "k", "v").idempotency_key(format!("once-{number}"));
+        store.append(once).await.unwrap();
+        clock.advance(Duration::from_secs(60));
+    }
+    drop(store);
+    let database = redb::Database::open(folder.file()).unwrap();
+    let table = redb::TableDefinition::<u64, &[u8]>::new("happened");
+    let table = database.begin_read().unwrap().open_table(table).unwrap();
+    assert!(table.len().unwrap() <= 11, "{}", table.len().unwrap());
 }

@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use nexus_events_dispatch::store::{
-    Append, Appended, EventStore, Page, Read, StoredEvent,
-};
+use nexus_events_dispatch::store::{Append, Appended, EventStore, Page, Read, StoredEvent};
 use nexus_events_model::Event;
 use nexus_events_store::Store;
 use serde_json::json;

@@ -20,7 +20,10 @@ async fn the_oldest_go_to_the_event() {
     put(&store, 11).await;
     let trimmed = store.trim(Retention::new().events(4)).await.unwrap();
     assert_eq!((trimmed.events, trimmed.first), (7, Offset::new(8)));
-    assert_eq!(all(&store, Read::all()).await.iter().map(number).collect::<Vec<_>>(), [8, 9, 10, 11]);
+    assert_eq!(
+        all(&store, Read::all()).await.iter().map(number).collect::<Vec<_>>(),
+        [8, 9, 10, 11]
+    );
     let error = store.read(Read::after(Offset::new(6))).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Trimmed);
     assert!(store.read(Read::after(Offset::new(7))).await.is_ok());
