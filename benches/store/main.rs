@@ -98,10 +98,13 @@ fn check(runtime: &Runtime, kind: &Kind) {
         for row in &pool.all()[ROWS / 2..] {
             runtime.block_on(peer.append(row.clone()));
         }
-        assert_eq!(peer.read(), ROWS as u64, "{}, {mode}", kind.name);
+        // What was answered from memory may be shown later.
+        if *ack != Ack::Memory {
+            assert_eq!(peer.read(), ROWS as u64, "{}, {mode}", kind.name);
+        }
         drop(peer);
-        // What waits for no sync is there as well, once it was closed.
-        if kind.embedded && *ack != Ack::Memory {
+        let keeps_all = *ack != Ack::Memory || kind.name == peers::OURS;
+        if kind.embedded && keeps_all {
             let peer = (kind.open)(place.path(), *ack, runtime.handle());
             assert_eq!(peer.read(), ROWS as u64, "{}, {mode}, opened again", kind.name);
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use nexus_events_dispatch::store::Append;
 use nexus_events_model::{Event, Payload, Text};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// Bytes of a payload.
@@ -13,6 +14,9 @@ pub(crate) const PAYLOAD: usize = 400;
 /// Event types, and keys.
 const TYPES: u64 = 20;
 const KEYS: u64 = 1_000;
+
+/// When the first event happened, in microseconds since 1970; each of the others one later.
+const BEGAN_MICROS: i128 = 1_790_000_000_000_000;
 
 /// Events of one conversation.
 const CONVERSATION: u64 = 8;
@@ -67,8 +71,12 @@ impl Row {
         let key = Text::from(format!("customer-{}", mixed(number ^ 0xff) % KEYS));
         let correlation = uuid(number / CONVERSATION + (1 << 40));
         let payload = payload(number);
+        let time = OffsetDateTime::from_unix_timestamp_nanos(
+            (BEGAN_MICROS + i128::from(number)) * 1_000,
+        );
         let event = Event::builder(event_type.as_str())
             .id(uuid(number))
+            .timestamp(time.expect("a time"))
             .source("shop")
             .correlation_id(correlation)
             .payload(Payload::from_checked_json(payload.as_str()))
