@@ -10,8 +10,8 @@ use tokio::runtime::Runtime;
 use crate::peers::{Counts, Kind, Peer};
 use crate::place::Place;
 use crate::results::{Append, Part, Series, Watch};
-use crate::row::Pool;
 use crate::rounds;
+use crate::row::Pool;
 
 pub(crate) const PUBLISHERS: [usize; 3] = [1, 16, 256];
 

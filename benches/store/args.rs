@@ -24,7 +24,12 @@ pub(crate) enum Mode {
     Measure,
     Volume(u64),
     /// For the part `open`: a process that stores, and then goes on until it is killed.
-    Child { peer: String, folder: String, events: u64, until_killed: bool },
+    Child {
+        peer: String,
+        folder: String,
+        events: u64,
+        until_killed: bool,
+    },
 }
 
 #[derive(Debug)]
@@ -88,7 +93,8 @@ fn number(text: Option<String>) -> Result<u64, String> {
 }
 
 fn child(args: &mut impl Iterator<Item = String>) -> Result<Mode, String> {
-    let complaint = || "--child needs a peer, a folder, a number and whether it is killed".to_owned();
+    let complaint =
+        || "--child needs a peer, a folder, a number and whether it is killed".to_owned();
     let (peer, folder) = (args.next().ok_or_else(complaint)?, args.next().ok_or_else(complaint)?);
     let events = number(args.next())?;
     let until_killed = args.next().ok_or_else(complaint)? == "true";

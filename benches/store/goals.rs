@@ -53,9 +53,11 @@ pub(crate) fn all(results: &Results) -> Vec<Goal> {
     }
     if let Some(part) = &results.read {
         let ours = part.results.iter().filter(|row| row.peer == OURS);
-        goals.extend(ours.map(|row| {
-            Goal::least("events read per second", 1e6, row.events_per_second.median())
-        }));
+        goals.extend(
+            ours.map(|row| {
+                Goal::least("events read per second", 1e6, row.events_per_second.median())
+            }),
+        );
     }
     goals
 }

@@ -13,8 +13,8 @@ use crate::peers::{Kind, Peer};
 use crate::place::{self, Place};
 use crate::read::{events, fill, weakest};
 use crate::results::{Open, Part, Series, Watch};
-use crate::row::Row;
 use crate::rounds;
+use crate::row::Row;
 
 /// What a process says that is about to append until it is killed.
 const READY: &str = "ready";

@@ -8,8 +8,8 @@ use tokio::runtime::Runtime;
 use crate::peers::{Kind, Peer};
 use crate::place::Place;
 use crate::results::{Part, Rate, Series, Watch};
-use crate::row::Pool;
 use crate::rounds;
+use crate::row::Pool;
 
 const EVENTS: u64 = 1_000_000;
 const EVENTS_QUICK: u64 = 100_000;

@@ -71,9 +71,8 @@ impl Row {
         let key = Text::from(format!("customer-{}", mixed(number ^ 0xff) % KEYS));
         let correlation = uuid(number / CONVERSATION + (1 << 40));
         let payload = payload(number);
-        let time = OffsetDateTime::from_unix_timestamp_nanos(
-            (BEGAN_MICROS + i128::from(number)) * 1_000,
-        );
+        let time =
+            OffsetDateTime::from_unix_timestamp_nanos((BEGAN_MICROS + i128::from(number)) * 1_000);
         let event = Event::builder(event_type.as_str())
             .id(uuid(number))
             .timestamp(time.expect("a time"))

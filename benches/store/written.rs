@@ -25,7 +25,8 @@ pub(crate) fn measure(runtime: &Runtime, kinds: &[Kind], quick: bool) -> Part<Ve
     for kind in kinds.iter().filter(|kind| !kind.appends_only) {
         for batch in BATCHES {
             eprintln!("written: {}, {batch}", kind.name);
-            let (events, commits) = if quick { (EVENTS / 8, COMMITS / 8) } else { (EVENTS, COMMITS) };
+            let (events, commits) =
+                if quick { (EVENTS / 8, COMMITS / 8) } else { (EVENTS, COMMITS) };
             all.push(one(runtime, kind, batch, (events / batch).min(commits)));
         }
     }

@@ -46,7 +46,8 @@ fn commit(connection: &mut Connection, rows: &[Arc<Row>]) {
     {
         let mut insert = txn.prepare_cached(INSERT).expect("a statement");
         for row in rows {
-            let fields = (&*row.event_type, &*row.key, &row.correlation[..], row.payload.as_bytes());
+            let fields =
+                (&*row.event_type, &*row.key, &row.correlation[..], row.payload.as_bytes());
             insert.execute(fields).expect("an insert");
         }
     }

@@ -97,9 +97,10 @@ pub(crate) fn markdown(results: &Results) -> String {
 
 fn head(page: &mut String, title: &str, text: &str, at: &Circumstances) {
     let _ = write!(page, "\n## {title}\n\n{text}");
-    let syncs = at.syncs_per_second.iter().map(|(bytes, rate)| {
-        format!("{} of {} KiB", figure(rate), bytes / 1024)
-    });
+    let syncs = at
+        .syncs_per_second
+        .iter()
+        .map(|(bytes, rate)| format!("{} of {} KiB", figure(rate), bytes / 1024));
     let _ = write!(
         page,
         "\n- Machine: {}, {} cores; others used {:.1} of them meanwhile\n\
@@ -137,7 +138,9 @@ fn appends(page: &mut String, ack: Ack, rows: &[Append]) {
     let _ = write!(page, "\n### Answered when {}\n\n", ack.as_str());
     let mut columns: Vec<String> = PUBLISHERS
         .iter()
-        .map(|publishers| format!("{publishers} publisher{}", if *publishers == 1 { "" } else { "s" }))
+        .map(|publishers| {
+            format!("{publishers} publisher{}", if *publishers == 1 { "" } else { "s" })
+        })
         .collect();
     columns.extend(["events a commit", "ms a sync", "256 at 500 syncs/s"].map(str::to_owned));
     table(page, "events/s", &columns);
@@ -149,7 +152,11 @@ fn appends(page: &mut String, ack: Ack, rows: &[Append]) {
         cells.push(short(events));
         cells.push(figure(&last.sync_ms));
         cells.push(figure(&last.at_500_syncs));
-        let peer = if last.peer == OURS { OURS.to_owned() } else { format!("{}, {}", last.peer, last.mode) };
+        let peer = if last.peer == OURS {
+            OURS.to_owned()
+        } else {
+            format!("{}, {}", last.peer, last.mode)
+        };
         row(page, &peer, &cells);
     }
 }

@@ -56,7 +56,13 @@ fn panel(body: &mut String, publishers: usize, rows: &[&Append], top: f64) -> f6
             "<line x1=\"{at:.1}\" y1=\"{:.1}\" x2=\"{at:.1}\" y2=\"{end:.1}\" stroke=\"#ddd\"/>",
             top + HEAD - 4.0
         );
-        text(body, (at, top + HEAD - 8.0), "middle", "normal", &format!("{:.0}", 10_f64.powi(power)));
+        text(
+            body,
+            (at, top + HEAD - 8.0),
+            "middle",
+            "normal",
+            &format!("{:.0}", 10_f64.powi(power)),
+        );
     }
     for (index, row) in rows.iter().enumerate() {
         let (y, value) = (top + HEAD + ROW * index as f64, row.events_per_second.median());
