@@ -1,6 +1,7 @@
 //! A small harness for comparisons: peers take turns, so that a machine that slows down slows all
 //! of them; each cell is the median of several rounds, beside the lowest and the highest.
 
+pub mod machine;
 mod report;
 
 use std::hint::black_box;

@@ -225,6 +225,7 @@ fn assemble(
         keyed_events,
         retention: options.retention,
         since_retention: 0,
+        expected: 0,
         spare: 0,
     };
     (shared, writer)

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use nexus_events_dispatch::store::{Append, Appended, Progress, Retention, Trimmed};
 use nexus_events_dispatch::{Error, Result};
 use nexus_events_model::Text;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use crate::limits::{BATCH_APPENDS_MAX, BATCH_BYTES_MAX, BATCH_EVENTS_MAX};
@@ -43,6 +43,8 @@ struct Line {
     work: VecDeque<Work>,
     appends: usize,
     bytes: usize,
+    /// The writer wants to be woken when there are so many appends.
+    wanted: usize,
     in_line_at_the_end: u64,
     /// Why nothing is taken any more.
     shut: Option<fn() -> Error>,
@@ -79,8 +81,11 @@ impl Queue {
         line.appends += 1;
         line.bytes += waiting.size;
         line.work.push_back(Work::Append(waiting));
+        let is_enough = line.appends >= line.wanted;
         drop(line);
-        self.grown.notify_one();
+        if is_enough {
+            self.grown.notify_one();
+        }
         Ok(())
     }
 
@@ -129,16 +134,27 @@ impl Queue {
     /// this long to come.
     pub(crate) fn next(&self, expected: usize, patience: Duration) -> Next {
         let mut line = self.line.lock();
+        self.wait(&mut line, expected, patience);
         while line.work.is_empty() {
+            line.wanted = 1;
             self.grown.wait(&mut line);
-        }
-        let until = Instant::now() + patience;
-        while line.appends < expected && line.appends == line.work.len() {
-            if self.grown.wait_until(&mut line, until).timed_out() {
-                break;
-            }
+            self.wait(&mut line, expected, patience);
         }
         line.take()
+    }
+
+    /// Waits for so many appends, but not when there is other work.
+    fn wait(&self, line: &mut MutexGuard<'_, Line>, expected: usize, patience: Duration) {
+        if patience.is_zero() {
+            return;
+        }
+        let until = Instant::now() + patience;
+        line.wanted = expected;
+        while line.appends < line.wanted && line.appends == line.work.len() {
+            if self.grown.wait_until(line, until).timed_out() {
+                return;
+            }
+        }
     }
 }
 

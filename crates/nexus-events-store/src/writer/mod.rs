@@ -39,6 +39,8 @@ pub(crate) struct Writer {
     pub(crate) since_retention: u64,
     /// About how many bytes of the file are free, because trims have freed them.
     pub(crate) spare: u64,
+    /// How many appends may share the next commit.
+    pub(crate) expected: usize,
 }
 
 /// Those who wait for the operating system to have it.
@@ -47,21 +49,17 @@ type Buffered = Arc<Mutex<Vec<(Answer<Appended>, Appended)>>>;
 impl Writer {
     /// Works until the store is closed.
     pub(crate) fn run(mut self) {
-        let mut expected = 0;
         loop {
             // Those who were just answered are likely to come again, and then share a sync; it is
             // worth a part of what one costs. A lone publisher waits for nobody.
+            let expected = std::mem::take(&mut self.expected);
             let patience = match expected {
                 0..=1 => Duration::ZERO,
                 _ => Duration::from_nanos(self.shared.pulse.last_sync_nanos() / 4),
             };
             let next = self.shared.queue.next(expected, patience);
-            expected = 0;
             match next {
-                Next::Appends(waiting) => {
-                    expected = waiting.len();
-                    self.appends(waiting);
-                }
+                Next::Appends(waiting) => self.appends(waiting),
                 Next::Trim(retention, answer) => {
                     let _ = answer.send(self.trim(retention));
                 }
@@ -145,6 +143,7 @@ impl Writer {
             None => {
                 self.count(&batch);
                 self.committed(batch);
+                self.expected = shared.queue.waiting() as usize + synced.len();
                 for (answer, appended) in synced {
                     let _ = answer.send(Ok(appended));
                 }
