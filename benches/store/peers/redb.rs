@@ -61,13 +61,12 @@ fn commit(database: &Database, durability: Durability, rows: &[Arc<Row>]) {
         let mut by_type = txn.open_table(BY_TYPE).expect("a table");
         let mut by_key = txn.open_table(BY_KEY).expect("a table");
         let mut by_correlation = txn.open_table(BY_CORRELATION).expect("a table");
-        let mut next = events.last().expect("a look").map_or(1, |(offset, _)| offset.value() + 1);
-        for row in rows {
+        let first = events.last().expect("a look").map_or(1, |(offset, _)| offset.value() + 1);
+        for (next, row) in (first..).zip(rows) {
             events.insert(next, row.payload.as_bytes()).expect("an insert");
             by_type.insert((&*row.event_type, next), ()).expect("an insert");
             by_key.insert((&*row.key, next), ()).expect("an insert");
             by_correlation.insert((row.correlation, next), ()).expect("an insert");
-            next += 1;
         }
     }
     txn.commit().expect("a commit");
