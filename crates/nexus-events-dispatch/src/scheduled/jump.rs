@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use crate::bus::Bus;
 use crate::limits::CLOCK_JUMP;
-use crate::sync::{Instant, Tick, tick};
+use crate::sync::{Instant, StdInstant};
 
 /// Two clocks at one moment.
 #[derive(Clone, Copy)]
@@ -15,7 +15,7 @@ pub(super) struct Clocks {
     /// Tokio's, which tests pause, beside a clock of the program's own.
     timer: Instant,
     /// The machine's, beside the machine's.
-    machine: Tick,
+    machine: StdInstant,
 }
 
 /// That the time of day is not what it should be.
@@ -27,7 +27,7 @@ pub(super) struct Jump {
 
 impl Clocks {
     pub(super) fn of(bus: &Bus) -> Self {
-        Self { wall: bus.now(), timer: Instant::now(), machine: tick() }
+        Self { wall: bus.now(), timer: Instant::now(), machine: StdInstant::now() }
     }
 
     /// What has happened to the clock since; from now on that is how it is.
