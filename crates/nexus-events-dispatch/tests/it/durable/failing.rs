@@ -1,7 +1,7 @@
 //! What a store that fails does to a bus: errors, and waiting, but no loss.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nexus_events_dispatch::layers::{DeadLetterFilter, Timeout};
@@ -23,6 +23,8 @@ struct Failing {
     events: AtomicBool,
     cursors: AtomicBool,
     letters: AtomicBool,
+    /// How many events were read.
+    read: AtomicUsize,
 }
 
 impl Failing {
@@ -58,7 +60,11 @@ impl EventStore for Failing {
     }
 
     fn read(&self, read: Read) -> BoxFuture<'_, Result<Page>> {
-        self.inner.read(read)
+        Box::pin(async move {
+            let page = self.inner.read(read).await?;
+            self.read.fetch_add(page.events.len(), Ordering::SeqCst);
+            Ok(page)
+        })
     }
 
     fn wait_past(&self, offset: Offset) -> BoxFuture<'_, Result<()>> {
@@ -212,4 +218,31 @@ fn d18_a_store_that_fails_is_no_crash() {
         });
     }
     assert_eq!(log.take(), ["0", "1", "1", "1", "2", "3"]);
+}
+
+#[test]
+fn what_was_handled_behind_one_that_is_not_is_not_read_again() {
+    let (store, log) = (Arc::new(Failing::default()), Log::default());
+    let hangs = |event: Event| async move {
+        if number(&event) == 0 {
+            std::future::pending::<()>().await;
+        }
+    };
+    process().block_on(async {
+        let bus = open(&store).await;
+        let two = hangs.durable("billing").with(|options| options.concurrency(2));
+        bus.on("order.*", two).unwrap();
+        publish(&bus, 0..2_000).await;
+        pass(60 * SECOND).await;
+        assert_eq!(consumer(&bus, "billing").pending, 1);
+        bus.shutdown(SECOND).await;
+    });
+    process().block_on(async {
+        let bus = open(&store).await;
+        store.read.store(0, Ordering::SeqCst);
+        bus.on("order.*", log.writes("again").durable("billing")).unwrap();
+        bus.idle().await;
+        assert_eq!(log.take(), ["again"]);
+        assert_eq!(store.read.load(Ordering::SeqCst), 1);
+    });
 }
