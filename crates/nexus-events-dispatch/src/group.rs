@@ -55,6 +55,7 @@ impl Entry {
         pattern: &Pattern,
         mode: Mode,
         options: &SubscriptionOptions,
+        front: Option<&Arc<dyn Handler>>,
     ) -> Result<()> {
         let refuse = |message| Err(Error::new(ErrorKind::InvalidOption, message));
         let Some(lane) = self.lane.get() else { return Ok(()) };
@@ -63,7 +64,9 @@ impl Entry {
             None => options.lane(),
         };
         let has = lane.options();
+        let reads_as = self.front.get().map(|front| front.handler.name());
         let differs = [
+            (reads_as != front.map(|front| front.name()), "durable handler"),
             (self.pattern != *pattern, "pattern"),
             (self.filters != options.filters, "filters"),
             (self.priority != options.priority, "handler priority"),

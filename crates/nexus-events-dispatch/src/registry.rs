@@ -102,7 +102,7 @@ impl Registry {
         }
         let group = options.group.as_ref().and_then(|name| writer.groups.get(name)).cloned();
         if let Some(group) = &group {
-            group.admit(&pattern, mode, &options)?;
+            group.admit(&pattern, mode, &options, front.as_ref())?;
         }
         let name = writer.name(name)?;
         let concurrency = options.concurrent_runs();

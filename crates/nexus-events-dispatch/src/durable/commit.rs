@@ -75,6 +75,10 @@ impl Context {
         if let Some(from_log) = from_log {
             from_log.committed();
         }
+        if appended.duplicate {
+            // It was committed before under its key, and its events were dispatched then.
+            return Ok(appended);
+        }
         let mut offset = appended.first;
         for (entering, event) in entering.into_iter().zip(events) {
             let id = event.id().clone();

@@ -16,6 +16,8 @@ pub(crate) struct Consumer {
     pub(super) durable: Durable,
     pub(super) durables: Weak<Durables>,
     number: u64,
+    /// Whose handlers share it; `None` for a single one.
+    group: Option<Text>,
     /// The end of the log when it was registered.
     pub(super) latest: Offset,
     /// What rings for it.
@@ -84,11 +86,16 @@ pub(crate) struct FromLog {
 static CONSUMERS: crate::sync::StaticU64 = crate::sync::StaticU64::new(0);
 
 impl Consumer {
-    pub(super) fn new(durable: Durable, durables: &Arc<Durables>) -> Arc<Self> {
+    pub(super) fn new(
+        durable: Durable,
+        group: Option<Text>,
+        durables: &Arc<Durables>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             durable,
             durables: Arc::downgrade(durables),
             number: CONSUMERS.fetch_add(1, Ordering::Relaxed),
+            group,
             latest: durables.store().bounds().last,
             front: OnceLock::new(),
             window: Mutex::default(),
@@ -117,6 +124,16 @@ impl Consumer {
 
     pub(super) fn front(&self) -> Option<&Arc<Entry>> {
         self.front.get()
+    }
+
+    /// Whether a handler of this group takes part in it.
+    pub(super) fn is_of(&self, group: Option<&Text>) -> bool {
+        group.is_some() && self.group.as_ref() == group && !self.has_ended()
+    }
+
+    /// Whether its handlers have ended; it writes where it is.
+    pub(super) fn has_ended(&self) -> bool {
+        self.front.get().is_some_and(|front| front.has_ended())
     }
 
     /// Whether its handler wants this event.

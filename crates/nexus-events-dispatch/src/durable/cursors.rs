@@ -18,13 +18,14 @@ impl Consumer {
             None => self.first(durables),
         };
         let marks = self.marks(durables).await?;
-        let pending: BTreeSet<Offset> = cursor.pending.iter().copied().collect();
         let until = if cursor.open { cursor.delivered.max(cursor.seen) } else { cursor.seen };
-        let mut events = self.between(durables, cursor.acked, until).await?;
-        events.retain(|stored| {
-            let offset = stored.offset;
-            (offset > cursor.seen || pending.contains(&offset)) && !marks.contains(&offset)
-        });
+        let mut events = Vec::new();
+        // Each by itself: what was handled between them may be much more than fits into memory.
+        for pending in &cursor.pending {
+            events.extend(self.between(durables, pending.before(), *pending).await?);
+        }
+        events.extend(self.between(durables, cursor.seen, until).await?);
+        events.retain(|stored| !marks.contains(&stored.offset));
         let offsets: Vec<Offset> = events.iter().map(|stored| stored.offset).collect();
         count_crash(&mut cursor, &offsets);
         let mut window = Window::of(&cursor);

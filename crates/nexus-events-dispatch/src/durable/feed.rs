@@ -112,7 +112,10 @@ impl Feed {
     }
 
     async fn begin(&mut self) -> Going {
-        self.consumer.begin(&self.durables).await?;
+        // Once: what a failure of the store interrupts after that is no second crash.
+        if !self.consumer.ready.load(Ordering::SeqCst) {
+            self.consumer.begin(&self.durables).await?;
+        }
         self.read = self.consumer.window.lock().seen();
         self.handle_suspects().await?;
         self.give_left().await

@@ -19,12 +19,19 @@ pub(crate) struct Live {
 
 #[derive(Default)]
 struct State {
-    /// The consumers whose wave has not come.
-    waiting: HashMap<EventId, Vec<u64>>,
+    waiting: HashMap<EventId, Waiting>,
     /// Where those are that were stored lately.
     offsets: Recent<Offset>,
     /// Those cancelled lately, with the handler priority of the wave that did.
     cancelled: Recent<i32>,
+}
+
+/// An event that has not reached everybody.
+struct Waiting {
+    /// The consumers whose wave has not come.
+    consumers: Vec<u64>,
+    /// How often it is being stored or dispatched; each but one turns out to be a duplicate.
+    claims: usize,
 }
 
 /// What is known of the last so many events.
@@ -63,7 +70,10 @@ impl Live {
     /// The event is going to be stored, and dispatched to these consumers among others.
     pub(crate) fn enter(durables: &Arc<Durables>, id: &EventId, waiting: Vec<u64>) -> Entering {
         if !waiting.is_empty() {
-            durables.live.state.lock().waiting.insert(id.clone(), waiting);
+            let mut state = durables.live.state.lock();
+            let new = Waiting { consumers: waiting, claims: 0 };
+            // Published again on its way, it has the waves of the first.
+            state.waiting.entry(id.clone()).or_insert(new).claims += 1;
         }
         Entering { durables: durables.clone(), id: Some(id.clone()) }
     }
@@ -72,8 +82,8 @@ impl Live {
     pub(crate) fn reached(&self, id: &EventId, consumer: u64) {
         let mut state = self.state.lock();
         let Some(waiting) = state.waiting.get_mut(id) else { return };
-        waiting.retain(|waiting| *waiting != consumer);
-        if waiting.is_empty() {
+        waiting.consumers.retain(|waiting| *waiting != consumer);
+        if waiting.consumers.is_empty() {
             state.waiting.remove(id);
         }
         drop(state);
@@ -84,11 +94,11 @@ impl Live {
     pub(crate) fn cancelled(&self, id: &EventId, priority: i32) -> Option<Offset> {
         let mut state = self.state.lock();
         state.waiting.remove(id);
-        let offset = state.offsets.known.get(id).copied()?;
+        let offset = state.offsets.known.get(id).copied();
         state.cancelled.insert(id.clone(), priority);
         drop(state);
         self.changed.notify_waiters();
-        Some(offset)
+        offset
     }
 
     /// It is not going to reach anybody any more.
@@ -98,11 +108,23 @@ impl Live {
         }
     }
 
+    /// One of those who stored it has not; unless another has or may, it reaches nobody.
+    fn given_up(&self, id: &EventId) {
+        let mut state = self.state.lock();
+        let Some(waiting) = state.waiting.get_mut(id) else { return };
+        waiting.claims -= 1;
+        if waiting.claims == 0 {
+            state.waiting.remove(id);
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
     /// A consumer has ended, whose wave need not come.
     pub(crate) fn left(&self, consumer: u64) {
         self.state.lock().waiting.retain(|_, waiting| {
-            waiting.retain(|waiting| *waiting != consumer);
-            !waiting.is_empty()
+            waiting.consumers.retain(|waiting| *waiting != consumer);
+            !waiting.consumers.is_empty()
         });
         self.changed.notify_waiters();
     }
@@ -115,7 +137,8 @@ impl Live {
             changed.as_mut().enable();
             {
                 let state = self.state.lock();
-                if !state.waiting.get(id).is_some_and(|waiting| waiting.contains(&consumer)) {
+                let waiting = state.waiting.get(id);
+                if !waiting.is_some_and(|waiting| waiting.consumers.contains(&consumer)) {
                     return state.cancelled.known.get(id).copied();
                 }
             }
@@ -136,7 +159,7 @@ impl Entering {
 impl Drop for Entering {
     fn drop(&mut self) {
         if let Some(id) = &self.id {
-            self.durables.live.gone(id);
+            self.durables.live.given_up(id);
         }
     }
 }

@@ -34,14 +34,14 @@ impl Bus {
         options.layers.0.push(Arc::new(Counted));
         let known = durables.consumers.lock().iter().find(|it| *it.name() == name).cloned();
         match known {
-            Some(consumer) if options.group.is_some() => Ok((options, consumer, false)),
-            Some(_) => {
-                let message = format!(
-                    "a durable handler reads as `{name}` already; choose another name, or put both into one `.group(..)`"
-                );
-                Err(Error::new(ErrorKind::DuplicateName, message))
+            Some(consumer) if consumer.is_of(options.group.as_ref()) => {
+                Ok((options, consumer, false))
             }
-            None => Ok((options, Consumer::new(durable.clone(), durables), true)),
+            Some(consumer) => Err(is_taken(&name, &consumer)),
+            None => {
+                let group = options.group.clone();
+                Ok((options, Consumer::new(durable.clone(), group, durables), true))
+            }
         }
     }
 
@@ -68,6 +68,19 @@ impl Bus {
             runtime.spawn(Feed::new(consumer, target, self, durables).run());
         }
     }
+}
+
+fn is_taken(name: &str, consumer: &Consumer) -> Error {
+    let message = if consumer.has_ended() {
+        format!(
+            "the durable handler that read as `{name}` is still ending; wait for its `unsubscribe` first"
+        )
+    } else {
+        format!(
+            "a durable handler reads as `{name}` already; choose another name, or put both into one `.group(..)`"
+        )
+    };
+    Error::new(ErrorKind::DuplicateName, message)
 }
 
 fn check(durable: &Durable, options: &SubscriptionOptions) -> Result<()> {

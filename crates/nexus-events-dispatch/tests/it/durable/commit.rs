@@ -124,3 +124,24 @@ async fn only_a_durable_handler_commits_and_once() {
     bus.idle().await;
     assert_eq!(log.take(), ["unsupported"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_committed_before_under_its_key_is_not_dispatched_again() {
+    let (store, log) = (Arc::new(MemoryStore::new()), Log::default());
+    let bus = open(&store).await;
+    let pay = async |_: Event, context: Context| {
+        let paid = context.bus().stamp(Event::builder("order.paid"))?;
+        context.commit(Append::of(paid).idempotency_key("payment-7")).await.map(drop)
+    };
+    bus.on("order.created", pay.durable("billing")).unwrap();
+    bus.on("order.paid", log.writes("live")).unwrap();
+    bus.on("order.paid", log.writes("durable").durable("shipping")).unwrap();
+    for number in 0..2 {
+        bus.publish(numbered(number)).await.unwrap();
+        bus.idle().await;
+    }
+    let mut lines = log.take();
+    lines.sort();
+    assert_eq!(lines, ["durable", "live"]);
+    assert_eq!(super::consumer(&bus, "billing").handled, 2);
+}

@@ -1,10 +1,10 @@
 //! What a store that fails does to a bus: errors, and waiting, but no loss.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use nexus_events_dispatch::layers::Timeout;
+use nexus_events_dispatch::layers::{DeadLetterFilter, Timeout};
 use nexus_events_dispatch::store::{
     Append, Appended, Bounds, Capabilities, CloseReport, EventStore, Integrity, MemoryStore,
     Offset, Page, Progress, Read, Retention, Scan, StateEntry, StateStore, StoreStats, Trimmed,
@@ -13,7 +13,7 @@ use nexus_events_dispatch::store::{
 use nexus_events_dispatch::{BoxFuture, Bus, Durable, Error, ErrorKind, HandlerExt, Result};
 use nexus_events_model::Event;
 
-use super::{SECOND, consumer, numbered, pass, publish};
+use super::{SECOND, consumer, number, numbered, pass, process, publish};
 use crate::Log;
 
 /// A store in memory that can be told to refuse what goes to one space, or events.
@@ -23,6 +23,8 @@ struct Failing {
     events: AtomicBool,
     cursors: AtomicBool,
     letters: AtomicBool,
+    /// How many events were read.
+    read: AtomicUsize,
 }
 
 impl Failing {
@@ -58,7 +60,11 @@ impl EventStore for Failing {
     }
 
     fn read(&self, read: Read) -> BoxFuture<'_, Result<Page>> {
-        self.inner.read(read)
+        Box::pin(async move {
+            let page = self.inner.read(read).await?;
+            self.read.fetch_add(page.events.len(), Ordering::SeqCst);
+            Ok(page)
+        })
     }
 
     fn wait_past(&self, offset: Offset) -> BoxFuture<'_, Result<()>> {
@@ -176,4 +182,67 @@ async fn d12_a_durable_handler_that_hangs_holds_up_no_other() {
     assert_eq!(bus.dead_letters().unwrap().stats().letters, 1_000);
     let took = begun.elapsed();
     assert!((200 * SECOND..300 * SECOND).contains(&took), "{took:?}");
+}
+
+#[test]
+fn d18_a_store_that_fails_is_no_crash() {
+    let (store, log) = (Arc::new(Failing::default()), Log::default());
+    let handler = || {
+        let log = log.clone();
+        move |event: Event| {
+            let log = log.clone();
+            async move {
+                log.add(number(&event).to_string());
+                if number(&event) == 1 {
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
+    };
+    for crash in 0..4 {
+        process().block_on(async {
+            store.letters.store(crash == 3, Ordering::SeqCst);
+            let bus = open(&store).await;
+            bus.on("order.*", handler().durable("billing")).unwrap();
+            if crash == 0 {
+                publish(&bus, 0..4).await;
+            }
+            pass(30 * SECOND).await;
+            if crash == 3 {
+                store.letters.store(false, Ordering::SeqCst);
+                bus.idle().await;
+                let letters = bus.dead_letters().unwrap().list(&DeadLetterFilter::new(), 10);
+                assert_eq!(letters.len(), 1);
+                assert!(letters[0].error.contains("ended 3 times"), "{}", letters[0].error);
+            }
+        });
+    }
+    assert_eq!(log.take(), ["0", "1", "1", "1", "2", "3"]);
+}
+
+#[test]
+fn what_was_handled_behind_one_that_is_not_is_not_read_again() {
+    let (store, log) = (Arc::new(Failing::default()), Log::default());
+    let hangs = |event: Event| async move {
+        if number(&event) == 0 {
+            std::future::pending::<()>().await;
+        }
+    };
+    process().block_on(async {
+        let bus = open(&store).await;
+        let two = hangs.durable("billing").with(|options| options.concurrency(2));
+        bus.on("order.*", two).unwrap();
+        publish(&bus, 0..2_000).await;
+        pass(60 * SECOND).await;
+        assert_eq!(consumer(&bus, "billing").pending, 1);
+        bus.shutdown(SECOND).await;
+    });
+    process().block_on(async {
+        let bus = open(&store).await;
+        store.read.store(0, Ordering::SeqCst);
+        bus.on("order.*", log.writes("again").durable("billing")).unwrap();
+        bus.idle().await;
+        assert_eq!(log.take(), ["again"]);
+        assert_eq!(store.read.load(Ordering::SeqCst), 1);
+    });
 }

@@ -5,7 +5,7 @@ use nexus_events_dispatch::{Context, Durable, HandlerExt, Start};
 use nexus_events_model::Event;
 use tokio::sync::Notify;
 
-use super::{consumer, number, open, publish};
+use super::{SECOND, consumer, number, open, pass, publish};
 use crate::Log;
 
 #[tokio::test(start_paused = true)]
@@ -75,4 +75,28 @@ async fn a_filter_holds_for_durable_handlers_too() {
     bus.idle().await;
     assert_eq!(log.take(), ["two"]);
     assert_eq!(consumer(&bus, "two").acked.number(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_published_again_on_its_way_is_not_overtaken() {
+    let (store, log, gate) =
+        (Arc::new(MemoryStore::new()), Log::default(), Arc::new(Notify::new()));
+    let bus = open(&store).await;
+    let waits = gate.clone();
+    let validate = move |_: Event, context: Context| {
+        let waits = waits.clone();
+        async move {
+            waits.notified().await;
+            context.cancel("no amount");
+        }
+    };
+    bus.on("order.*", validate.named("validate").priority(100)).unwrap();
+    bus.on("order.*", log.writes("billed").durable("billing")).unwrap();
+    bus.publish(super::numbered(1)).await.unwrap();
+    assert!(bus.publish(super::numbered(1)).await.unwrap().duplicate);
+    pass(SECOND).await;
+    assert!(log.take().is_empty());
+    gate.notify_one();
+    bus.idle().await;
+    assert!(log.take().is_empty());
 }
