@@ -313,6 +313,11 @@ impl FromLog {
         self.consumer.handled(self.offset, outcome, event);
     }
 
+    /// The events before this one that no handler has, because they could not be parked.
+    pub(super) fn come_back_before(&self) -> Vec<Event> {
+        self.consumer.window.lock().left_before(self.offset)
+    }
+
     pub(super) fn is_committed(&self) -> bool {
         self.consumer.window.lock().item(self.offset).is_some_and(|item| item.committed)
     }

@@ -14,6 +14,7 @@ mod counted;
 mod cursors;
 mod doorbell;
 mod feed;
+mod in_turn;
 mod live;
 mod options;
 mod persist;

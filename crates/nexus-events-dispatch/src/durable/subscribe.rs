@@ -5,11 +5,14 @@ use super::consumer::Consumer;
 use super::counted::Counted;
 use super::doorbell::Doorbell;
 use super::feed::Feed;
+use super::in_turn::InTurn;
 use crate::bus::Bus;
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handler::{Handler, Mode};
 use crate::lane::LaneOptions;
+use crate::layer::Layer;
+use crate::layers::OnPark;
 use crate::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 use crate::queue::{Bounds, Overload};
 use crate::subscription::SubscriptionOptions;
@@ -28,10 +31,14 @@ impl Bus {
         let mut options = options;
         let name = durable.name.clone();
         options.name.get_or_insert(name.clone());
-        let parking = durables.letters.layer().on_park(durable.on_park);
-        options.layers.0.insert(0, Arc::new(parking));
-        options.layers.0.insert(1, Arc::new(durable.retry.clone()));
-        options.layers.0.push(Arc::new(Counted));
+        let key = options.key.clone().filter(|_| durable.on_park == OnPark::Hold);
+        let mut layers: Vec<Arc<dyn Layer>> = Vec::new();
+        layers.extend(key.map(|key| Arc::new(InTurn(key)) as Arc<dyn Layer>));
+        layers.push(Arc::new(durables.letters.layer().on_park(durable.on_park)));
+        layers.push(Arc::new(durable.retry.clone()));
+        layers.append(&mut options.layers.0);
+        layers.push(Arc::new(Counted));
+        options.layers.0 = layers;
         let known = durables.consumers.lock().iter().find(|it| *it.name() == name).cloned();
         match known {
             Some(consumer) if consumer.is_of(options.group.as_ref()) => {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use nexus_events_model::Event;
+
 use crate::store::{Cursor, Offset, StoredEvent};
 
 #[derive(Default)]
@@ -106,6 +108,12 @@ impl Window {
     /// Those that no handler has, the oldest first.
     pub(super) fn left(&self) -> Vec<StoredEvent> {
         self.items.values().filter(|item| !item.given).map(|item| item.stored.clone()).collect()
+    }
+
+    /// Those before this one that no handler has.
+    pub(super) fn left_before(&self, offset: Offset) -> Vec<Event> {
+        let before = self.items.range(..offset).map(|(_, item)| item);
+        before.filter(|item| !item.given).map(|item| item.stored.event.clone()).collect()
     }
 
     /// This many attempts were made or are about to be.

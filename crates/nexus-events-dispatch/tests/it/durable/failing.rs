@@ -246,3 +246,33 @@ fn what_was_handled_behind_one_that_is_not_is_not_read_again() {
         assert_eq!(store.read.load(Ordering::SeqCst), 1);
     });
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_key_waits_for_the_one_that_cannot_be_parked() {
+    let (store, log) = (Arc::new(Failing::default()), Log::default());
+    let bus = open(&store).await;
+    store.letters.store(true, Ordering::SeqCst);
+    let writes = log.clone();
+    let handler = move |event: &Event| {
+        writes.add(super::number(event).to_string());
+        match super::number(event) {
+            0 => Err(nexus_events_dispatch::HandlerError::permanent("no such account")),
+            _ => Ok(()),
+        }
+    };
+    let by_third = |event: &Event| Some((super::number(event) % 3).to_string().into());
+    let keyed = handler.durable("billing");
+    bus.on("order.*", keyed.with(|it| it.ordered_by(by_third).concurrency(4))).unwrap();
+    publish(&bus, 0..9).await;
+    pass(5 * SECOND).await;
+    let early = log.take();
+    assert!(early.iter().all(|line| !["3", "6"].contains(&&**line)), "{early:?}");
+    for other in ["1", "2", "4", "5", "7", "8"] {
+        assert_eq!(early.iter().filter(|line| *line == other).count(), 1, "{early:?}");
+    }
+    store.letters.store(false, Ordering::SeqCst);
+    bus.idle().await;
+    // Those behind it are parked behind it.
+    assert_eq!(log.take(), ["0"]);
+    assert_eq!(consumer(&bus, "billing").parked, 3);
+}
