@@ -20,7 +20,7 @@ impl DeadLetters {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::UnknownDeadLetter`]; those of the store, then it stays.
+    /// [`ErrorKind::UnknownDeadLetter`](crate::ErrorKind::UnknownDeadLetter); those of the store, then it stays.
     pub async fn discard(&self, id: u64) -> Result<DeadLetter> {
         let letter = self.remove(id).await?.ok_or_else(|| unknown(id))?;
         self.counts().discarded.fetch_add(1, Ordering::Relaxed);

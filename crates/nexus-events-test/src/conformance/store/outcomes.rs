@@ -45,7 +45,7 @@ impl fmt::Display for Outcomes {
 /// Runs all cases, each on a store of its own, and says what became of them. It needs a tokio
 /// runtime with time; on one with several threads, appends are truly concurrent.
 ///
-/// The example is [above](self).
+/// The example stands in the description of the module.
 pub async fn run(make: impl AsyncFn() -> Candidate) -> Outcomes {
     let mut outcomes = Outcomes::default();
     for case in CASES {
