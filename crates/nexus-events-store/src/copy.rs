@@ -78,7 +78,14 @@ fn rows<K: redb::Key + 'static>(
         Ok(iter) => iter,
         Err(_) => return Ok(()),
     };
+    let mut before: Option<Vec<u8>> = None;
     while let Ok(Some((key, value))) = contained(|| Ok(iter.next().transpose()?)) {
+        // A damaged table may lead back to where it was read already, for ever.
+        let place = K::as_bytes(&key.value()).as_ref().to_vec();
+        if before.is_some_and(|before| K::compare(&before, &place).is_ge()) {
+            break;
+        }
+        before = Some(place);
         if is_right(key.value(), value.value()) {
             target.put(value.value().len(), |txn| {
                 txn.open_table(table)?.insert(key.value(), value.value())?;
