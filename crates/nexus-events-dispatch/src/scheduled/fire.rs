@@ -39,7 +39,15 @@ impl Bus {
                 if self.gate().is_closed() {
                     return Ok(None);
                 }
-                self.fire(durables, &scheduled, &entry).await?;
+                match self.fire(durables, &scheduled, &entry).await {
+                    // This event alone is at fault, and is not to hold up those behind it.
+                    Err(error)
+                        if matches!(error.kind(), ErrorKind::Invalid(_) | ErrorKind::TooLarge) =>
+                    {
+                        warn!(%error, "an event that is scheduled cannot be stored, and stays");
+                    }
+                    fired => fired?,
+                }
             }
         }
     }
