@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use super::offset::Offset;
 use super::space;
 use super::{Cursor, StateEntry};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{IDEMPOTENCY_KEY_BYTES_MAX, ORDER_KEY_BYTES_MAX, STATE_KEY_BYTES_MAX};
 
 /// What an append waits for.
@@ -77,6 +77,28 @@ impl Expected {
             Self::Present => version > 0,
             Self::Exact(expected) => version == expected,
         }
+    }
+}
+
+impl Expected {
+    /// The error of a commit where this version is not as expected, for those who write a store.
+    ///
+    /// ```
+    /// use nexus_events_dispatch::{ErrorKind, store::Expected};
+    /// let error = Expected::Absent.require(3, || "the key `order-42`".to_owned()).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Conflict);
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict), naming what it is about.
+    pub fn require(self, version: u64, what: impl FnOnce() -> String) -> Result<()> {
+        if self.holds(version) {
+            return Ok(());
+        }
+        let what = what();
+        let message =
+            format!("{what} is at version {version}, not {self:?}; read it again and decide anew");
+        Err(Error::of_store(ErrorKind::Conflict, message))
     }
 }
 

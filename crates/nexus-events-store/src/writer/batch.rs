@@ -8,7 +8,7 @@ use nexus_events_model::Text;
 use redb::{Database, WriteTransaction};
 
 use super::Writer;
-use super::states::{States, holds};
+use super::states::States;
 use crate::error::{Fault, Outcome};
 use crate::frame::{FrameWriter, Heading, Named, time_of};
 use crate::happened::{self, duplicate};
@@ -148,7 +148,7 @@ impl Batch {
         }
         for (key, expected) in &append.expected {
             let version = self.key_version(writer, key, states)?;
-            if let Err(error) = holds(*expected, version, || format!("the key `{key}`")) {
+            if let Err(error) = expected.require(version, || format!("the key `{key}`")) {
                 return Ok(Err(error));
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use nexus_events_dispatch::store::{Append, Expected, StateWrite};
-use nexus_events_dispatch::{Error, ErrorKind};
+use nexus_events_dispatch::Error;
 use redb::{ReadableTable, Table, WriteTransaction};
 
 use crate::error::Outcome;
@@ -54,7 +54,7 @@ impl<'t> States<'t> {
                 None if write.expected == Expected::Any => 0,
                 None => self.version(write)?,
             };
-            if let Err(error) = holds(write.expected, version, || named(write)) {
+            if let Err(error) = write.expected.require(version, || named(write)) {
                 return Ok(Err(error));
             }
             changed.insert(place, if write.value.is_some() { commit } else { 0 });
@@ -79,21 +79,4 @@ impl<'t> States<'t> {
 
 fn named(write: &StateWrite) -> String {
     format!("the state `{}` of `{}`", String::from_utf8_lossy(&write.key), write.space)
-}
-
-pub(super) fn holds(
-    expected: Expected,
-    version: u64,
-    what: impl FnOnce() -> String,
-) -> Result<(), Error> {
-    match expected.holds(version) {
-        true => Ok(()),
-        false => {
-            let what = what();
-            let message = format!(
-                "{what} is at version {version}, not {expected:?}; read it again and decide anew"
-            );
-            Err(Error::of_store(ErrorKind::Conflict, message))
-        }
-    }
 }

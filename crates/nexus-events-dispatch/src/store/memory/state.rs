@@ -12,7 +12,7 @@ use crate::limits::{
     APPEND_BYTES_MAX, APPEND_EVENTS_MAX, IDEMPOTENCY_KEYS_MAX, IDEMPOTENCY_WINDOW,
     MEMORY_STORE_BYTES_DEFAULT,
 };
-use crate::store::append::{Append, Appended, Expected, StateWrite};
+use crate::store::append::{Append, Appended, StateWrite};
 use crate::store::maintenance::{Integrity, Retention, StoreStats};
 use crate::store::offset::{Bounds, Epoch, Offset};
 use crate::store::read::{Scan, StateEntry, StoredEvent, Versioned};
@@ -75,7 +75,7 @@ impl State {
 
     fn check(&self, append: &Append) -> Result<()> {
         for (key, expected) in &append.expected {
-            holds(*expected, self.key_version(key), || format!("the key `{key}`"))?;
+            expected.require(self.key_version(key), || format!("the key `{key}`"))?;
         }
         // A later change of the same key meets what an earlier one has left.
         let mut changed = HashMap::new();
@@ -83,7 +83,7 @@ impl State {
             let place = (&write.space, &write.key);
             let there = || self.get(&write.space, &write.key).map_or(0, |state| state.version);
             let version = changed.get(&place).copied().unwrap_or_else(there);
-            holds(write.expected, version, || named(write))?;
+            write.expected.require(version, || named(write))?;
             changed.insert(place, if write.value.is_some() { self.commit + 1 } else { 0 });
         }
         Ok(())
@@ -239,19 +239,6 @@ fn is_over(retention: Retention, events: u64, bytes: u64) -> bool {
 
 fn size_of_state(key: &[u8], value: &[u8]) -> u64 {
     (key.len() + value.len()) as u64
-}
-
-fn holds(expected: Expected, version: u64, what: impl FnOnce() -> String) -> Result<()> {
-    match expected.holds(version) {
-        true => Ok(()),
-        false => {
-            let what = what();
-            let message = format!(
-                "{what} is at version {version}, not {expected:?}; read it again and decide anew"
-            );
-            Err(Error::new(ErrorKind::Conflict, message))
-        }
-    }
 }
 
 fn named(write: &StateWrite) -> String {
