@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use nexus_events_dispatch::store::{Append, Expected, StateWrite};
 use nexus_events_dispatch::Error;
+use nexus_events_dispatch::store::{Append, Expected, StateWrite};
 use redb::{ReadableTable, Table, WriteTransaction};
 
 use crate::error::Outcome;
