@@ -20,8 +20,10 @@ pub(crate) struct Consumer {
     group: Option<Text>,
     /// The end of the log when it was registered.
     pub(super) latest: Offset,
-    /// What rings for it.
+    /// What rings for it; once it has that, it reads.
     front: OnceLock<Arc<Entry>>,
+    /// How many handlers are being registered under its name.
+    pub(super) registering: AtomicU64,
     pub(super) window: Mutex<Window>,
     /// Whether the log is read; before that nothing is known.
     pub(super) ready: AtomicBool,
@@ -98,6 +100,7 @@ impl Consumer {
             group,
             latest: durables.store().bounds().last,
             front: OnceLock::new(),
+            registering: AtomicU64::new(0),
             window: Mutex::default(),
             ready: AtomicBool::new(false),
             progress: Notify::new(),
@@ -118,8 +121,9 @@ impl Consumer {
         self.number
     }
 
-    pub(super) fn is_behind(&self, front: &Arc<Entry>) {
-        let _ = self.front.set(front.clone());
+    /// From now on this rings for it; `false` where something does already.
+    pub(super) fn is_behind(&self, front: &Arc<Entry>) -> bool {
+        self.front.set(front.clone()).is_ok()
     }
 
     pub(super) fn front(&self) -> Option<&Arc<Entry>> {
@@ -347,6 +351,6 @@ impl Bus {
     pub fn consumers(&self) -> Vec<ConsumerStats> {
         let Some(durables) = self.durables() else { return Vec::new() };
         let last = durables.store().bounds().last;
-        durables.consumers.lock().iter().map(|consumer| consumer.stats(last)).collect()
+        durables.readers().iter().map(|consumer| consumer.stats(last)).collect()
     }
 }

@@ -18,6 +18,7 @@ mod in_turn;
 mod live;
 mod options;
 mod persist;
+mod registering;
 mod subscribe;
 mod window;
 
@@ -38,7 +39,8 @@ pub(crate) struct Durables {
     pub(crate) letters: DeadLetters,
     /// Which events are on their way through the waves.
     pub(crate) live: Live,
-    pub(crate) consumers: Mutex<Vec<Arc<Consumer>>>,
+    /// Those that read the log, and those whose name is taken for them.
+    consumers: Mutex<Vec<Arc<Consumer>>>,
 }
 
 impl Durables {
