@@ -32,6 +32,8 @@ struct Waiting {
     consumers: Vec<u64>,
     /// How often it is being stored or dispatched; each but one turns out to be a duplicate.
     claims: usize,
+    /// Where it is, once it is stored: for as long as somebody waits, however many come after it.
+    offset: Option<Offset>,
 }
 
 /// What is known of the last so many events.
@@ -71,7 +73,7 @@ impl Live {
     pub(crate) fn enter(durables: &Arc<Durables>, id: &EventId, waiting: Vec<u64>) -> Entering {
         if !waiting.is_empty() {
             let mut state = durables.live.state.lock();
-            let new = Waiting { consumers: waiting, claims: 0 };
+            let new = Waiting { consumers: waiting, claims: 0, offset: None };
             // Published again on its way, it has the waves of the first.
             state.waiting.entry(id.clone()).or_insert(new).claims += 1;
         }
@@ -93,8 +95,8 @@ impl Live {
     /// A wave of this priority has cancelled it; gives back its offset, if that is known.
     pub(crate) fn cancelled(&self, id: &EventId, priority: i32) -> Option<Offset> {
         let mut state = self.state.lock();
-        state.waiting.remove(id);
-        let offset = state.offsets.known.get(id).copied();
+        let waiting = state.waiting.remove(id).and_then(|waiting| waiting.offset);
+        let offset = waiting.or_else(|| state.offsets.known.get(id).copied());
         state.cancelled.insert(id.clone(), priority);
         drop(state);
         self.changed.notify_waiters();
@@ -151,7 +153,11 @@ impl Entering {
     /// It is stored, and is dispatched now.
     pub(crate) fn stored(mut self, offset: Offset) {
         if let Some(id) = self.id.take() {
-            self.durables.live.state.lock().offsets.insert(id, offset);
+            let mut state = self.durables.live.state.lock();
+            if let Some(waiting) = state.waiting.get_mut(&id) {
+                waiting.offset = Some(offset);
+            }
+            state.offsets.insert(id, offset);
         }
     }
 }
