@@ -15,7 +15,6 @@ use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Notify, OnceLock, Ordering,
 pub(crate) struct Consumer {
     pub(super) durable: Durable,
     pub(super) durables: Weak<Durables>,
-    number: u64,
     /// Whose handlers share it; `None` for a single one.
     group: Option<Text>,
     /// The end of the log when it was registered.
@@ -29,6 +28,8 @@ pub(crate) struct Consumer {
     pub(super) ready: AtomicBool,
     /// Told when an event is handled, or given back.
     pub(super) progress: Notify,
+    /// Told when its wave of an event has come, or never will.
+    pub(super) wave: Notify,
     stopping: AtomicBool,
     stop: Notify,
     cut_off: AtomicBool,
@@ -85,8 +86,6 @@ pub(crate) struct FromLog {
     outcome: Mutex<Option<HandlerOutcome>>,
 }
 
-static CONSUMERS: crate::sync::StaticU64 = crate::sync::StaticU64::new(0);
-
 impl Consumer {
     pub(super) fn new(
         durable: Durable,
@@ -96,7 +95,6 @@ impl Consumer {
         Arc::new(Self {
             durable,
             durables: Arc::downgrade(durables),
-            number: CONSUMERS.fetch_add(1, Ordering::Relaxed),
             group,
             latest: durables.store().bounds().last,
             front: OnceLock::new(),
@@ -104,6 +102,7 @@ impl Consumer {
             window: Mutex::default(),
             ready: AtomicBool::new(false),
             progress: Notify::new(),
+            wave: Notify::new(),
             stopping: AtomicBool::new(false),
             stop: Notify::new(),
             cut_off: AtomicBool::new(false),
@@ -115,10 +114,6 @@ impl Consumer {
 
     pub(crate) fn name(&self) -> &Text {
         &self.durable.name
-    }
-
-    pub(super) fn number(&self) -> u64 {
-        self.number
     }
 
     /// From now on this rings for it; `false` where something does already.
@@ -150,7 +145,7 @@ impl Consumer {
     /// Its wave has come.
     pub(super) fn reached(&self, event: &Event) {
         if let Some(durables) = self.durables.upgrade() {
-            durables.live.reached(event.id(), self.number);
+            durables.live.reached(event.id(), self);
         }
     }
 
@@ -220,8 +215,7 @@ impl Consumer {
     fn handled(&self, offset: Offset, outcome: Option<HandlerOutcome>, event: &Event) {
         let status = outcome.as_ref().map(|outcome| outcome.status);
         let mut window = self.window.lock();
-        let Some(item) = window.item(offset) else { return };
-        item.given = false;
+        let Some(item) = window.come_back(offset) else { return };
         let (committed, counts) = (item.committed, &self.counts);
         let done = if status == Some(OutcomeStatus::Success) || committed {
             counts.handled.fetch_add(1, Ordering::Relaxed);

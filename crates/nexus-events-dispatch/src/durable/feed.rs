@@ -134,11 +134,7 @@ impl Feed {
                 self.consumer.write(true).await?;
                 let offset = stored.offset;
                 if self.give_unless_cancelled(stored).await? {
-                    self.until(|consumer| {
-                        let mut window = consumer.window.lock();
-                        window.item(offset).is_none_or(|item| !item.given)
-                    })
-                    .await;
+                    self.until(|consumer| !consumer.window.lock().is_given(offset)).await;
                 }
             }
         }
@@ -268,7 +264,7 @@ impl Feed {
         let (offset, id) = (stored.offset, stored.event.id().clone());
         let consumer = self.consumer.clone();
         let own = self.target.priority.number();
-        let cancelled_now = self.durables.live.passed(&id, consumer.number()).await;
+        let cancelled_now = self.durables.live.passed(&id, &consumer).await;
         consumer.look_past(offset.before());
         if !self.target.accepts(&stored.event) {
             consumer.look_past(offset);
@@ -317,12 +313,10 @@ impl Feed {
         let (offset, consumer) = (stored.offset, &self.consumer);
         let attempt = {
             let mut window = consumer.window.lock();
-            let attempt = window.attempts(offset) + 1;
-            match window.item(offset) {
-                Some(item) => item.given = true,
-                None => return Ok(()),
+            if !window.give(offset) {
+                return Ok(());
             }
-            attempt
+            window.attempts(offset) + 1
         };
         let from_log = FromLog::new(consumer, offset, attempt);
         let delivery = Delivery::of_log(&bus, stored.event, self.target.clone(), from_log);
@@ -371,7 +365,7 @@ impl Feed {
 impl Drop for Feed {
     /// It has ended, or its runtime has.
     fn drop(&mut self) {
-        self.durables.live.left(self.consumer.number());
+        self.durables.live.left(&self.consumer);
         self.durables.consumers.lock().retain(|other| !Arc::ptr_eq(other, &self.consumer));
         self.consumer.has_closed();
     }
