@@ -3,11 +3,13 @@
 use nexus_events_model::{Event, HandlerOutcome, OutcomeStatus, Text};
 use serde::Serialize;
 
+use super::trouble::Trouble;
 use super::window::Window;
 use super::{Durable, Durables};
 use crate::bus::Bus;
 use crate::entry::Entry;
 use crate::error::{Error, Result};
+use crate::layers::shortened;
 use crate::store::{Ack, Append, Appended, Offset, space};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Notify, OnceLock, Ordering, Weak};
 
@@ -24,6 +26,7 @@ pub(crate) struct Consumer {
     /// How many handlers are being registered under its name.
     pub(super) registering: AtomicU64,
     pub(super) window: Mutex<Window>,
+    pub(super) trouble: Mutex<Trouble>,
     /// Whether the log is read; before that nothing is known.
     pub(super) ready: AtomicBool,
     /// Told when an event is handled, or given back.
@@ -75,6 +78,10 @@ pub struct ConsumerStats {
     pub trimmed: u64,
     /// Events that it was given again, after a crash or because they could not be parked.
     pub redelivered: u64,
+    /// Why it does not get on now: its store refuses it something, what is stored of it cannot be
+    /// read, or an event can be neither handled nor parked. It tries again each second; `None` when
+    /// all is well.
+    pub failing: Option<Text>,
 }
 
 /// An event that a consumer has taken from the log and given to a handler, until that is done.
@@ -100,6 +107,7 @@ impl Consumer {
             front: OnceLock::new(),
             registering: AtomicU64::new(0),
             window: Mutex::default(),
+            trouble: Mutex::default(),
             ready: AtomicBool::new(false),
             progress: Notify::new(),
             wave: Notify::new(),
@@ -217,6 +225,10 @@ impl Consumer {
         let mut window = self.window.lock();
         let Some(item) = window.come_back(offset) else { return };
         let (committed, counts) = (item.committed, &self.counts);
+        if let Some(outcome) = outcome {
+            item.back =
+                Some(outcome.error.map_or_else(|| Text::from_static("it failed"), shortened));
+        }
         let done = if status == Some(OutcomeStatus::Success) || committed {
             counts.handled.fetch_add(1, Ordering::Relaxed);
             true
@@ -248,7 +260,9 @@ impl Consumer {
             let append = Append::new().cursor(self.name(), &window.cursor(open));
             durables.store().append(append.ack(Ack::Buffered))
         };
-        written.await
+        let written = written.await;
+        self.has_written(written.as_ref().err());
+        written
     }
 
     /// Counts an attempt that is about to be made, and waits until that survives the process.
@@ -272,6 +286,7 @@ impl Consumer {
     }
 
     fn stats(&self, last: Offset) -> ConsumerStats {
+        let failing = self.failing();
         let window = self.window.lock();
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         ConsumerStats {
@@ -286,6 +301,7 @@ impl Consumer {
             cancelled: read(&self.counts.cancelled),
             trimmed: read(&self.counts.trimmed),
             redelivered: read(&self.counts.redelivered),
+            failing,
         }
     }
 

@@ -94,10 +94,13 @@ impl Feed {
             }
         }
         loop {
-            if let Err(stop) = self.go_on().await
-                && !self.wait_out(stop).await
-            {
-                return;
+            match self.go_on().await {
+                Ok(()) => self.consumer.goes_on(),
+                Err(stop) => {
+                    if !self.wait_out(stop).await {
+                        return;
+                    }
+                }
             }
         }
     }
@@ -105,8 +108,7 @@ impl Feed {
     /// Waits after a failure; `false` when there is nothing to wait for.
     async fn wait_out(&self, stop: Stop) -> bool {
         let Stop::Failed(error) = stop else { return false };
-        let consumer = &**self.consumer.name();
-        warn!(consumer, %error, "a durable handler cannot go on; it tries again in a second");
+        self.consumer.cannot_go_on(&error);
         sleep(CONSUMER_PAUSE).await;
         true
     }
@@ -339,6 +341,7 @@ impl Feed {
 
     /// Waits for something that progress brings about.
     async fn until(&self, done: impl Fn(&Consumer) -> bool) {
+        self.consumer.goes_on();
         loop {
             let mut progress = pin!(self.consumer.progress.notified());
             progress.as_mut().enable();

@@ -20,6 +20,7 @@ mod options;
 mod persist;
 mod registering;
 mod subscribe;
+mod trouble;
 mod window;
 
 pub use self::consumer::ConsumerStats;

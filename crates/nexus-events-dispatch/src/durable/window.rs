@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nexus_events_model::Event;
+use nexus_events_model::{Event, Text};
 
 use crate::store::{Cursor, Offset, StoredEvent};
 
@@ -29,6 +29,8 @@ pub(super) struct Item {
     given: bool,
     /// Whether its handler has committed what it does.
     pub(super) committed: bool,
+    /// Why it came back last.
+    pub(super) back: Option<Text>,
 }
 
 impl Window {
@@ -49,7 +51,8 @@ impl Window {
         let (offset, bytes) = (stored.offset, stored.event.size());
         self.seen = self.seen.max(offset);
         self.bytes += bytes;
-        self.items.insert(offset, Item { bytes, stored, given: false, committed: false });
+        let item = Item { bytes, stored, given: false, committed: false, back: None };
+        self.items.insert(offset, item);
     }
 
     /// A handler has it from now on; `false` when it is handled already.
@@ -132,6 +135,11 @@ impl Window {
     /// Those that no handler has, the oldest first.
     pub(super) fn left(&self) -> Vec<StoredEvent> {
         self.items.values().filter(|item| !item.given).map(|item| item.stored.clone()).collect()
+    }
+
+    /// The oldest that has come back, and why.
+    pub(super) fn came_back(&self) -> Option<(Offset, &Text)> {
+        self.items.iter().find_map(|(offset, item)| Some((*offset, item.back.as_ref()?)))
     }
 
     /// Those before this one that no handler has.
