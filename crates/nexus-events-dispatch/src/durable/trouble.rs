@@ -50,7 +50,7 @@ impl Consumer {
             let window = self.window.lock();
             window.came_back().map(|(offset, why)| event_failed(offset, why))
         };
-        let unwritten = || writing.as_ref().map(|why| not_written(why));
+        let unwritten = || writing.as_ref().map(not_written);
         reading.clone().or_else(stuck).or_else(unwritten)
     }
 }
