@@ -180,16 +180,16 @@ impl Bus {
         if self.gate().is_closed() {
             return Err(Error::closed());
         }
-        let (mut options, mut consumer) = (options, None);
+        let (mut options, mut registering) = (options, None);
         if let Some(durable) = options.durable.take() {
-            let (changed, reader, is_new) = self.durable(&durable, options)?;
-            (options, consumer) = (changed, Some((reader, is_new)));
+            let (changed, name) = self.durable(&durable, options)?;
+            (options, registering) = (changed, Some(name));
         }
         let bare = handler.clone();
         let NewSubscription { pattern, handler, options, needs_runtime } =
             NewSubscription::build(pattern, handler, options, &self.0.layers)?;
         bare.check(self, &pattern)?;
-        let mode = match &consumer {
+        let mode = match &registering {
             Some(_) => durable::mode_of(&*handler, &options),
             None => mode_of(&*handler, &options)?,
         };
@@ -201,7 +201,7 @@ impl Bus {
         };
         let home = runtime.clone();
         let runtime = runtime.filter(|_| mode != Mode::Inline);
-        let shares = consumer.is_none()
+        let shares = registering.is_none()
             && mode == Mode::Queued
             && handler.shares()
             && self.wraps_no_handler()
@@ -210,16 +210,15 @@ impl Bus {
             .as_ref()
             .filter(|_| shares)
             .and_then(|runtime| self.0.shared.give(self, &self.0.workers, runtime));
-        let lane = if consumer.is_some() { durable::lane(&options) } else { options.lane() };
+        let lane = if registering.is_some() { durable::lane(&options) } else { options.lane() };
         let workers = self.0.workers.clone();
         let lane = || (mode != Mode::Inline).then(|| Lane::new(lane, workers));
-        let front = consumer.as_ref().map(|(consumer, _)| durable::front(consumer));
+        let front = registering.as_ref().map(|it| durable::front(&it.consumer));
         let entry =
             self.0.registry.add(pattern, handler, options, mode, home, shared, lane, front)?;
-        if let Some((consumer, true)) = consumer {
-            self.start(consumer, &entry);
-        }
+        let begun = registering.map_or(Ok(()), |registering| registering.done(self, &entry));
         self.0.stripes.forget();
+        begun?;
         Ok(Subscription { entry, bus: Arc::downgrade(&self.0) })
     }
 

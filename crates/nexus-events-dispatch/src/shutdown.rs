@@ -83,7 +83,7 @@ impl Bus {
     /// until their cursors are written.
     fn stop_reading(&self) -> Vec<Arc<Consumer>> {
         let Some(durables) = self.durables() else { return Vec::new() };
-        let consumers = durables.consumers.lock().clone();
+        let consumers = durables.readers();
         consumers.iter().for_each(|consumer| consumer.stop());
         consumers
     }
@@ -158,7 +158,7 @@ impl Bus {
     async fn waits_for_log(&self) -> bool {
         let Some(durables) = self.durables() else { return false };
         let last = durables.store().bounds().last;
-        let consumers = durables.consumers.lock().clone();
+        let consumers = durables.readers();
         let behind: Vec<_> = consumers.iter().filter(|it| !it.has_passed(last)).collect();
         for consumer in &behind {
             consumer.caught_up(last).await;

@@ -6,6 +6,7 @@ use redb::{Database, ReadTransaction, ReadableTable, TableDefinition, WriteTrans
 use crate::error::{Fault, Outcome, contained};
 use crate::limits::COPY_BYTES;
 use crate::log::{self, At, Log};
+use crate::rows::Rows;
 use crate::schema::{self, BLOCKS, FRAMES, HAPPENED, KEYS, META, Meta, STATE};
 use crate::{bytes::unsealed, happened, postings::Block, states, verify};
 
@@ -78,14 +79,11 @@ fn rows<K: redb::Key + 'static>(
         Ok(iter) => iter,
         Err(_) => return Ok(()),
     };
-    let mut before: Option<Vec<u8>> = None;
+    let Ok(mut known) = contained(|| Rows::of(&opened)) else { return Ok(()) };
     while let Ok(Some((key, value))) = contained(|| Ok(iter.next().transpose()?)) {
-        // A damaged table may lead back to where it was read already, for ever.
-        let place = K::as_bytes(&key.value()).as_ref().to_vec();
-        if before.is_some_and(|before| K::compare(&before, &place).is_ge()) {
+        if !known.goes_on::<K>(&key.value()) {
             break;
         }
-        before = Some(place);
         if is_right(key.value(), value.value()) {
             target.put(value.value().len(), |txn| {
                 txn.open_table(table)?.insert(key.value(), value.value())?;

@@ -108,13 +108,26 @@ macro_rules! faults {
 
 faults! { StorageError TableError TransactionError CommitError DatabaseError CompactionError }
 
-/// Damage below may come as a panic, which becomes an error here.
+/// Damage below may come as a panic, which becomes an error here. Its text is for those who write
+/// databases; the hook of panics has it.
 pub(crate) fn contained<T>(work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let said = panic.downcast_ref::<String>().map(String::as_str);
-        let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
-        Err(Fault::Damage(format!("what is read makes no sense ({said})")))
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(Fault::damage("a page of the file holds what no store ever wrote there"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_below_is_damage_in_plain_words() {
+        let panics = || -> Outcome<()> { unreachable!("page {}", 7) };
+        let fault = contained(panics).unwrap_err();
+        assert!(matches!(fault, Fault::Damage(_)));
+        let what = fault.what();
+        assert!(what.contains("page of the file") && !what.contains("unreachable"), "{what}");
+    }
 }
 
 pub(crate) fn closed() -> Error {

@@ -91,6 +91,7 @@ mod page;
 mod postings;
 mod queue;
 mod rescue;
+mod rows;
 mod salvage;
 mod schema;
 mod shared;

@@ -51,3 +51,7 @@ pub const RETENTION_COMMITS: u64 = 256;
 
 /// Bytes that a copy of a store writes at a time (16 MiB).
 pub const COPY_BYTES: usize = 16 * 1024 * 1024;
+
+/// Rows of a damaged table that may stand before the one that was read before them; with more, the
+/// table leads back to where it was read already.
+pub const ROWS_ASTRAY_MAX: usize = 64;

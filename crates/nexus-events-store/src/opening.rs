@@ -22,6 +22,7 @@ use crate::medium::{Disk, Medium, Opening};
 use crate::page::unreadable;
 use crate::postings::{Block, Postings};
 use crate::queue::Queue;
+use crate::rows;
 use crate::schema::{self, BLOCKS, FRAMES, HAPPENED, Head, META, Meta};
 use crate::shared::{Counts, Shared, Shown};
 use crate::tail::Tail;
@@ -254,11 +255,11 @@ impl Replay {
             head.frame = head.frame.max(newest.number);
         }
         let mut written = Vec::new();
-        for row in txn.open_table(HAPPENED)?.iter()? {
-            let all = happened::read(row?.1.value())
-                .map_err(|why| Fault::damage(format!("its idempotency keys: {why}")))?;
-            written.extend(all);
-        }
+        let unknown = |why| Fault::damage(format!("its idempotency keys: {why}"));
+        rows::each(&txn.open_table(HAPPENED)?, |_, value| {
+            written.extend(happened::read(value).map_err(unknown)?);
+            Ok(())
+        })?;
         let blocks = txn.open_table(BLOCKS)?;
         let sealed_until = match blocks.last()? {
             Some((key, row)) => {

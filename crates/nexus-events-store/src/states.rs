@@ -2,15 +2,43 @@
 
 use nexus_events_dispatch::store::{Scan, StateEntry, Versioned};
 use nexus_events_model::Text;
-use redb::{Database, ReadableDatabase};
+use redb::{Database, ReadableDatabase, ReadableTable};
 
 use crate::error::{Fault, Outcome};
 use crate::schema::STATE;
 
+/// The space of a state, and its key.
+type Place = (&'static str, &'static [u8]);
+
 pub(crate) fn get(database: &Database, space: &str, key: &[u8]) -> Outcome<Option<Versioned>> {
     let table = database.begin_read()?.open_table(STATE)?;
-    let row = table.get((space, key))?;
-    row.map(|row| read(space, key, row.value())).transpose()
+    match table.get((space, key))? {
+        Some(row) => read(space, key, row.value()).map(Some),
+        None => missing(&table, space, key).map(|()| None),
+    }
+}
+
+/// A key that is damaged is found nowhere, but what stands in its place is beside where it is looked
+/// for.
+fn missing(
+    table: &impl ReadableTable<Place, &'static [u8]>,
+    space: &str,
+    key: &[u8],
+) -> Outcome<()> {
+    let before = table.range(..(space, key))?.next_back();
+    let after = table.range((space, key)..)?.next();
+    for row in [before, after].into_iter().flatten() {
+        let (place, value) = row?;
+        let (other_space, other_key) = place.value();
+        read(other_space, other_key, value.value()).map_err(|fault| {
+            Fault::damage(format!(
+                "whether there is a state `{}` of `{space}` cannot be told: {}",
+                String::from_utf8_lossy(key),
+                fault.what()
+            ))
+        })?;
+    }
+    Ok(())
 }
 
 /// The checksum is also of its place, so that nothing is found in another one's.

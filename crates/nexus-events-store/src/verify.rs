@@ -1,7 +1,7 @@
 //! Reading everything, and comparing it with its checksums.
 
 use nexus_events_dispatch::store::{Damage, Integrity, Offset, Progress};
-use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
+use redb::{Database, ReadTransaction, ReadableDatabase};
 
 use crate::bytes::unsealed;
 use crate::error::{Outcome, contained};
@@ -10,7 +10,7 @@ use crate::log::{At, Log};
 use crate::postings::Block;
 use crate::schema::{self, BLOCKS, FRAMES, HAPPENED, KEYS, STATE};
 use crate::shared::Shared;
-use crate::states;
+use crate::{rows, states};
 
 pub(crate) fn verify(
     shared: &Shared,
@@ -52,6 +52,7 @@ pub(crate) fn events(
                     (at, last, wrong)
                 }
                 At::Nothing { last, .. } if is_lost(at) => {
+                    let last = last.min(next - 1);
                     let last = (at..=last).take_while(|at| is_lost(*at)).last().unwrap_or(at);
                     (last + 1, last, None)
                 }
@@ -60,7 +61,8 @@ pub(crate) fn events(
             })
         });
         let (first, last, wrong) = match step {
-            Ok((first, last, wrong)) => (first, last, wrong.map(str::to_owned)),
+            // A damaged place may claim more than there ever was.
+            Ok((first, last, wrong)) => (first, last.min(next - 1), wrong.map(str::to_owned)),
             Err(fault) => {
                 log = None;
                 (at, readable_after(txn, at, next) - 1, Some(fault.what()))
@@ -122,40 +124,37 @@ pub(crate) fn rest(txn: &ReadTransaction, found: &mut Integrity) {
         }
     };
     part("state", &mut |found| {
-        for row in txn.open_table(STATE)?.iter()? {
-            let (place, value) = row?;
-            let (space, key) = place.value();
-            match states::read(space, key, value.value()) {
+        rows::each(&txn.open_table(STATE)?, |(space, key), value| {
+            match states::read(space, key, value) {
                 Ok(_) => found.states += 1,
                 Err(fault) => found.damage.push(Damage::new(None, fault.what())),
             }
-        }
-        Ok(())
+            Ok(())
+        })
     });
     part("lookups", &mut |found| {
-        for row in txn.open_table(BLOCKS)?.iter()? {
-            let (first, value) = row?;
-            let first = first.value();
-            if let Err(why) = unsealed(value.value()).and_then(|bytes| Block::read(first, bytes)) {
+        rows::each(&txn.open_table(BLOCKS)?, |first, value| {
+            if let Err(why) = unsealed(value).and_then(|bytes| Block::read(first, bytes)) {
                 let what = format!("the lookups from offset {first} on: {why}; no event is lost");
                 found.damage.push(Damage::new(None, what));
             }
-        }
-        Ok(())
+            Ok(())
+        })
     });
     part("idempotency keys", &mut |found| {
-        for row in txn.open_table(HAPPENED)?.iter()? {
-            if let Err(why) = happened::read(row?.1.value()) {
+        rows::each(&txn.open_table(HAPPENED)?, |_, value| {
+            if let Err(why) = happened::read(value) {
                 found.damage.push(Damage::new(None, format!("some idempotency keys: {why}")));
             }
-        }
-        Ok(())
+            Ok(())
+        })
     });
-    part("versions of keys", &mut |_| {
-        for row in txn.open_table(KEYS)?.iter()? {
-            let (key, version) = row?;
-            schema::key_read(key.value(), version.value())?;
-        }
-        Ok(())
+    part("versions of keys", &mut |found| {
+        rows::each(&txn.open_table(KEYS)?, |key, version| {
+            if let Err(fault) = schema::key_read(key, version) {
+                found.damage.push(Damage::new(None, fault.what()));
+            }
+            Ok(())
+        })
     });
 }

@@ -3,11 +3,13 @@
 use nexus_events_model::{Event, HandlerOutcome, OutcomeStatus, Text};
 use serde::Serialize;
 
+use super::trouble::Trouble;
 use super::window::Window;
 use super::{Durable, Durables};
 use crate::bus::Bus;
 use crate::entry::Entry;
 use crate::error::{Error, Result};
+use crate::layers::shortened;
 use crate::store::{Ack, Append, Appended, Offset, space};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Notify, OnceLock, Ordering, Weak};
 
@@ -15,18 +17,22 @@ use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Notify, OnceLock, Ordering,
 pub(crate) struct Consumer {
     pub(super) durable: Durable,
     pub(super) durables: Weak<Durables>,
-    number: u64,
     /// Whose handlers share it; `None` for a single one.
     group: Option<Text>,
     /// The end of the log when it was registered.
     pub(super) latest: Offset,
-    /// What rings for it.
+    /// What rings for it; once it has that, it reads.
     front: OnceLock<Arc<Entry>>,
+    /// How many handlers are being registered under its name.
+    pub(super) registering: AtomicU64,
     pub(super) window: Mutex<Window>,
+    pub(super) trouble: Mutex<Trouble>,
     /// Whether the log is read; before that nothing is known.
     pub(super) ready: AtomicBool,
     /// Told when an event is handled, or given back.
     pub(super) progress: Notify,
+    /// Told when its wave of an event has come, or never will.
+    pub(super) wave: Notify,
     stopping: AtomicBool,
     stop: Notify,
     cut_off: AtomicBool,
@@ -72,6 +78,10 @@ pub struct ConsumerStats {
     pub trimmed: u64,
     /// Events that it was given again, after a crash or because they could not be parked.
     pub redelivered: u64,
+    /// Why it does not get on now: its store refuses it something, what is stored of it cannot be
+    /// read, or an event can be neither handled nor parked. It tries again each second; `None` when
+    /// all is well.
+    pub failing: Option<Text>,
 }
 
 /// An event that a consumer has taken from the log and given to a handler, until that is done.
@@ -83,8 +93,6 @@ pub(crate) struct FromLog {
     outcome: Mutex<Option<HandlerOutcome>>,
 }
 
-static CONSUMERS: crate::sync::StaticU64 = crate::sync::StaticU64::new(0);
-
 impl Consumer {
     pub(super) fn new(
         durable: Durable,
@@ -94,13 +102,15 @@ impl Consumer {
         Arc::new(Self {
             durable,
             durables: Arc::downgrade(durables),
-            number: CONSUMERS.fetch_add(1, Ordering::Relaxed),
             group,
             latest: durables.store().bounds().last,
             front: OnceLock::new(),
+            registering: AtomicU64::new(0),
             window: Mutex::default(),
+            trouble: Mutex::default(),
             ready: AtomicBool::new(false),
             progress: Notify::new(),
+            wave: Notify::new(),
             stopping: AtomicBool::new(false),
             stop: Notify::new(),
             cut_off: AtomicBool::new(false),
@@ -114,12 +124,9 @@ impl Consumer {
         &self.durable.name
     }
 
-    pub(super) fn number(&self) -> u64 {
-        self.number
-    }
-
-    pub(super) fn is_behind(&self, front: &Arc<Entry>) {
-        let _ = self.front.set(front.clone());
+    /// From now on this rings for it; `false` where something does already.
+    pub(super) fn is_behind(&self, front: &Arc<Entry>) -> bool {
+        self.front.set(front.clone()).is_ok()
     }
 
     pub(super) fn front(&self) -> Option<&Arc<Entry>> {
@@ -146,7 +153,7 @@ impl Consumer {
     /// Its wave has come.
     pub(super) fn reached(&self, event: &Event) {
         if let Some(durables) = self.durables.upgrade() {
-            durables.live.reached(event.id(), self.number);
+            durables.live.reached(event.id(), self);
         }
     }
 
@@ -216,9 +223,12 @@ impl Consumer {
     fn handled(&self, offset: Offset, outcome: Option<HandlerOutcome>, event: &Event) {
         let status = outcome.as_ref().map(|outcome| outcome.status);
         let mut window = self.window.lock();
-        let Some(item) = window.item(offset) else { return };
-        item.given = false;
+        let Some(item) = window.come_back(offset) else { return };
         let (committed, counts) = (item.committed, &self.counts);
+        if let Some(outcome) = outcome {
+            item.back =
+                Some(outcome.error.map_or_else(|| Text::from_static("it failed"), shortened));
+        }
         let done = if status == Some(OutcomeStatus::Success) || committed {
             counts.handled.fetch_add(1, Ordering::Relaxed);
             true
@@ -250,7 +260,9 @@ impl Consumer {
             let append = Append::new().cursor(self.name(), &window.cursor(open));
             durables.store().append(append.ack(Ack::Buffered))
         };
-        written.await
+        let written = written.await;
+        self.has_written(written.as_ref().err());
+        written
     }
 
     /// Counts an attempt that is about to be made, and waits until that survives the process.
@@ -274,6 +286,7 @@ impl Consumer {
     }
 
     fn stats(&self, last: Offset) -> ConsumerStats {
+        let failing = self.failing();
         let window = self.window.lock();
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         ConsumerStats {
@@ -288,6 +301,7 @@ impl Consumer {
             cancelled: read(&self.counts.cancelled),
             trimmed: read(&self.counts.trimmed),
             redelivered: read(&self.counts.redelivered),
+            failing,
         }
     }
 
@@ -347,6 +361,6 @@ impl Bus {
     pub fn consumers(&self) -> Vec<ConsumerStats> {
         let Some(durables) = self.durables() else { return Vec::new() };
         let last = durables.store().bounds().last;
-        durables.consumers.lock().iter().map(|consumer| consumer.stats(last)).collect()
+        durables.readers().iter().map(|consumer| consumer.stats(last)).collect()
     }
 }

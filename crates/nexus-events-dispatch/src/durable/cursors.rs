@@ -14,7 +14,7 @@ impl Consumer {
     pub(super) async fn begin(&self, durables: &Arc<Durables>) -> Result<()> {
         let store = durables.store();
         let mut cursor = match store.get(space::CURSORS, self.name().as_bytes()).await? {
-            Some(state) => Cursor::from_bytes(&state.value)?,
+            Some(state) => Cursor::of(self.name(), &state.value)?,
             None => self.first(durables),
         };
         let marks = self.marks(durables).await?;

@@ -94,10 +94,13 @@ impl Feed {
             }
         }
         loop {
-            if let Err(stop) = self.go_on().await
-                && !self.wait_out(stop).await
-            {
-                return;
+            match self.go_on().await {
+                Ok(()) => self.consumer.goes_on(),
+                Err(stop) => {
+                    if !self.wait_out(stop).await {
+                        return;
+                    }
+                }
             }
         }
     }
@@ -105,8 +108,7 @@ impl Feed {
     /// Waits after a failure; `false` when there is nothing to wait for.
     async fn wait_out(&self, stop: Stop) -> bool {
         let Stop::Failed(error) = stop else { return false };
-        let consumer = &**self.consumer.name();
-        warn!(consumer, %error, "a durable handler cannot go on; it tries again in a second");
+        self.consumer.cannot_go_on(&error);
         sleep(CONSUMER_PAUSE).await;
         true
     }
@@ -134,11 +136,7 @@ impl Feed {
                 self.consumer.write(true).await?;
                 let offset = stored.offset;
                 if self.give_unless_cancelled(stored).await? {
-                    self.until(|consumer| {
-                        let mut window = consumer.window.lock();
-                        window.item(offset).is_none_or(|item| !item.given)
-                    })
-                    .await;
+                    self.until(|consumer| !consumer.window.lock().is_given(offset)).await;
                 }
             }
         }
@@ -268,7 +266,7 @@ impl Feed {
         let (offset, id) = (stored.offset, stored.event.id().clone());
         let consumer = self.consumer.clone();
         let own = self.target.priority.number();
-        let cancelled_now = self.durables.live.passed(&id, consumer.number()).await;
+        let cancelled_now = self.durables.live.passed(&id, &consumer).await;
         consumer.look_past(offset.before());
         if !self.target.accepts(&stored.event) {
             consumer.look_past(offset);
@@ -317,12 +315,10 @@ impl Feed {
         let (offset, consumer) = (stored.offset, &self.consumer);
         let attempt = {
             let mut window = consumer.window.lock();
-            let attempt = window.attempts(offset) + 1;
-            match window.item(offset) {
-                Some(item) => item.given = true,
-                None => return Ok(()),
+            if !window.give(offset) {
+                return Ok(());
             }
-            attempt
+            window.attempts(offset) + 1
         };
         let from_log = FromLog::new(consumer, offset, attempt);
         let delivery = Delivery::of_log(&bus, stored.event, self.target.clone(), from_log);
@@ -345,6 +341,7 @@ impl Feed {
 
     /// Waits for something that progress brings about.
     async fn until(&self, done: impl Fn(&Consumer) -> bool) {
+        self.consumer.goes_on();
         loop {
             let mut progress = pin!(self.consumer.progress.notified());
             progress.as_mut().enable();
@@ -371,7 +368,7 @@ impl Feed {
 impl Drop for Feed {
     /// It has ended, or its runtime has.
     fn drop(&mut self) {
-        self.durables.live.left(self.consumer.number());
+        self.durables.live.left(&self.consumer);
         self.durables.consumers.lock().retain(|other| !Arc::ptr_eq(other, &self.consumer));
         self.consumer.has_closed();
     }

@@ -18,7 +18,9 @@ mod in_turn;
 mod live;
 mod options;
 mod persist;
+mod registering;
 mod subscribe;
+mod trouble;
 mod window;
 
 pub use self::consumer::ConsumerStats;
@@ -38,7 +40,8 @@ pub(crate) struct Durables {
     pub(crate) letters: DeadLetters,
     /// Which events are on their way through the waves.
     pub(crate) live: Live,
-    pub(crate) consumers: Mutex<Vec<Arc<Consumer>>>,
+    /// Those that read the log, and those whose name is taken for them.
+    consumers: Mutex<Vec<Arc<Consumer>>>,
 }
 
 impl Durables {

@@ -56,9 +56,9 @@ impl Receipt {
 impl Durables {
     /// The event is about to be stored; consumers wait for its waves.
     pub(crate) fn enter(self: &Arc<Self>, event: &Event) -> Entering {
-        let consumers = self.consumers.lock().clone();
-        let waits = consumers.iter().filter(|consumer| consumer.is_meant(event));
-        Live::enter(self, event.id(), waits.map(|consumer| consumer.number()).collect())
+        let mut consumers = self.readers();
+        consumers.retain(|consumer| consumer.is_meant(event));
+        Live::enter(self, event.id(), consumers)
     }
 
     /// The commit that stores it, once.

@@ -4,11 +4,11 @@ use super::Durable;
 use super::consumer::Consumer;
 use super::counted::Counted;
 use super::doorbell::Doorbell;
-use super::feed::Feed;
 use super::in_turn::InTurn;
+use super::registering::Registering;
 use crate::bus::Bus;
 use crate::entry::Entry;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::handler::{Handler, Mode};
 use crate::lane::LaneOptions;
 use crate::layer::Layer;
@@ -19,18 +19,17 @@ use crate::subscription::SubscriptionOptions;
 use crate::sync::Arc;
 
 impl Bus {
-    /// What a durable handler is registered with, and its consumer.
+    /// What a durable handler is registered with, and its name in the log.
     pub(crate) fn durable(
         &self,
         durable: &Durable,
         options: SubscriptionOptions,
-    ) -> Result<(SubscriptionOptions, Arc<Consumer>, bool)> {
+    ) -> Result<(SubscriptionOptions, Registering)> {
         let message = "the bus has no store, so no handler can be durable; add `.store(..)` to `Bus::builder()`";
         let durables = self.durables().ok_or_else(|| Error::invalid_option(message))?;
         check(durable, &options)?;
         let mut options = options;
-        let name = durable.name.clone();
-        options.name.get_or_insert(name.clone());
+        options.name.get_or_insert(durable.name.clone());
         let key = options.key.clone().filter(|_| durable.on_park == OnPark::Hold);
         let mut layers: Vec<Arc<dyn Layer>> = Vec::new();
         layers.extend(key.map(|key| Arc::new(InTurn(key)) as Arc<dyn Layer>));
@@ -39,17 +38,8 @@ impl Bus {
         layers.append(&mut options.layers.0);
         layers.push(Arc::new(Counted));
         options.layers.0 = layers;
-        let known = durables.consumers.lock().iter().find(|it| *it.name() == name).cloned();
-        match known {
-            Some(consumer) if consumer.is_of(options.group.as_ref()) => {
-                Ok((options, consumer, false))
-            }
-            Some(consumer) => Err(is_taken(&name, &consumer)),
-            None => {
-                let group = options.group.clone();
-                Ok((options, Consumer::new(durable.clone(), group, durables), true))
-            }
-        }
+        let registering = durables.reserve(durable, options.group.as_ref())?;
+        Ok((options, registering))
     }
 
     /// Waits until the cursor of a handler that has ended is written.
@@ -59,35 +49,11 @@ impl Bus {
         let is_its = |consumer: &&Arc<Consumer>| {
             front.has_ended() && consumer.front().is_some_and(|other| Arc::ptr_eq(other, front))
         };
-        let consumer = durables.consumers.lock().iter().find(is_its).cloned();
+        let consumer = durables.readers().iter().find(is_its).cloned();
         if let Some(consumer) = consumer {
             consumer.closed().await;
         }
     }
-
-    /// Lets a consumer begin that is registered now.
-    pub(crate) fn start(&self, consumer: Arc<Consumer>, entry: &Arc<Entry>) {
-        let target = entry.group.get().unwrap_or(entry).clone();
-        let (Some(durables), Some(front)) = (self.durables(), target.front.get()) else { return };
-        consumer.is_behind(front);
-        durables.consumers.lock().push(consumer.clone());
-        if let Some(runtime) = &entry.runtime {
-            runtime.spawn(Feed::new(consumer, target, self, durables).run());
-        }
-    }
-}
-
-fn is_taken(name: &str, consumer: &Consumer) -> Error {
-    let message = if consumer.has_ended() {
-        format!(
-            "the durable handler that read as `{name}` is still ending; wait for its `unsubscribe` first"
-        )
-    } else {
-        format!(
-            "a durable handler reads as `{name}` already; choose another name, or put both into one `.group(..)`"
-        )
-    };
-    Error::new(ErrorKind::DuplicateName, message)
 }
 
 fn check(durable: &Durable, options: &SubscriptionOptions) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nexus_events_model::Event;
+use nexus_events_model::{Event, Text};
 
 use crate::store::{Cursor, Offset, StoredEvent};
 
@@ -13,6 +13,8 @@ pub(super) struct Window {
     /// What of that is not handled.
     items: BTreeMap<Offset, Item>,
     bytes: usize,
+    /// How many of the items are given.
+    given: usize,
     delivered: Offset,
     alone: Option<Offset>,
     attempts: BTreeMap<Offset, u32>,
@@ -24,9 +26,11 @@ pub(super) struct Item {
     bytes: usize,
     pub(super) stored: StoredEvent,
     /// Whether a handler has it now, or it is in its queue.
-    pub(super) given: bool,
+    given: bool,
     /// Whether its handler has committed what it does.
     pub(super) committed: bool,
+    /// Why it came back last.
+    pub(super) back: Option<Text>,
 }
 
 impl Window {
@@ -47,7 +51,29 @@ impl Window {
         let (offset, bytes) = (stored.offset, stored.event.size());
         self.seen = self.seen.max(offset);
         self.bytes += bytes;
-        self.items.insert(offset, Item { bytes, stored, given: false, committed: false });
+        let item = Item { bytes, stored, given: false, committed: false, back: None };
+        self.items.insert(offset, item);
+    }
+
+    /// A handler has it from now on; `false` when it is handled already.
+    pub(super) fn give(&mut self, offset: Offset) -> bool {
+        let Some(item) = self.items.get_mut(&offset) else { return false };
+        self.given += usize::from(!item.given);
+        item.given = true;
+        true
+    }
+
+    /// Its handler has it no more.
+    pub(super) fn come_back(&mut self, offset: Offset) -> Option<&mut Item> {
+        let item = self.items.get_mut(&offset)?;
+        self.given -= usize::from(item.given);
+        item.given = false;
+        Some(item)
+    }
+
+    /// Whether a handler has it.
+    pub(super) fn is_given(&self, offset: Offset) -> bool {
+        self.items.get(&offset).is_some_and(|item| item.given)
     }
 
     /// Up to here nothing else is to be handled.
@@ -63,6 +89,7 @@ impl Window {
     pub(super) fn done(&mut self, offset: Offset) -> Option<Item> {
         let item = self.items.remove(&offset)?;
         self.bytes -= item.bytes;
+        self.given -= usize::from(item.given);
         self.attempts.remove(&offset);
         self.crashes.remove(&offset);
         Some(item)
@@ -102,7 +129,7 @@ impl Window {
 
     /// How many are in the hands of handlers.
     pub(super) fn given(&self) -> usize {
-        self.items.values().filter(|item| item.given).count()
+        self.given
     }
 
     /// Those that no handler has, the oldest first.
@@ -110,8 +137,16 @@ impl Window {
         self.items.values().filter(|item| !item.given).map(|item| item.stored.clone()).collect()
     }
 
+    /// The oldest that has come back, and why.
+    pub(super) fn came_back(&self) -> Option<(Offset, &Text)> {
+        self.items.iter().find_map(|(offset, item)| Some((*offset, item.back.as_ref()?)))
+    }
+
     /// Those before this one that no handler has.
     pub(super) fn left_before(&self, offset: Offset) -> Vec<Event> {
+        if self.given == self.items.len() {
+            return Vec::new();
+        }
         let before = self.items.range(..offset).map(|(_, item)| item);
         before.filter(|item| !item.given).map(|item| item.stored.event.clone()).collect()
     }
@@ -164,6 +199,8 @@ pub(super) fn count_crash(cursor: &mut Cursor, events: &[Offset]) {
 #[cfg(test)]
 mod tests {
     use nexus_events_model::Event;
+    use proptest::prelude::Rng;
+    use proptest::test_runner::{RngAlgorithm, TestRng};
     use time::OffsetDateTime;
 
     use super::*;
@@ -218,6 +255,28 @@ mod tests {
         assert_ne!(event.size(), before);
         window.done(Offset::new(1));
         assert_eq!(window.bytes, 0);
+    }
+
+    #[test]
+    fn those_in_the_hands_of_handlers_are_counted() {
+        let mut random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+        let mut window = Window::default();
+        let mut given = std::collections::BTreeSet::new();
+        for _ in 0..10_000 {
+            let offset = Offset::new(random.next_u64() % 8);
+            match random.next_u64() % 4 {
+                0 if window.item(offset).is_none() => window.take(stored(offset.number())),
+                1 if window.give(offset) => drop(given.insert(offset)),
+                2 => assert_eq!(
+                    window.come_back(offset).is_some(),
+                    given.remove(&offset) || window.item(offset).is_some()
+                ),
+                3 => drop(window.done(offset).map(|_| given.remove(&offset))),
+                _ => {}
+            }
+            assert_eq!(window.given(), given.len());
+            assert!((0..8).map(Offset::new).all(|it| window.is_given(it) == given.contains(&it)));
+        }
     }
 
     #[test]

@@ -74,6 +74,7 @@ mod timeout;
 pub(crate) use self::around::{Surround, around, call};
 pub use self::backoff::{Backoff, Delays, Jitter};
 pub use self::circuit_breaker::{CircuitBreaker, CircuitState, CircuitStats};
+pub(crate) use self::dead_letter::shortened;
 pub use self::dead_letter::{
     DeadLetter, DeadLetterFilter, DeadLetterLayer, DeadLetterStats, DeadLetterStore, DeadLetters,
     DeadLettersBuilder, Imported, OnFull, OnPark, ReplayReport, Replayed,

@@ -113,7 +113,7 @@ impl BusStats {
 
     fn write_consumers(&self, text: &mut Text) {
         type Count = fn(&ConsumerStats) -> u64;
-        let families: [(&str, &str, &str, Count); 6] = [
+        let families: [(&str, &str, &str, Count); 7] = [
             ("lag", "gauge", "Offsets of the log that it has not passed.", |it| it.lag),
             ("pending", "gauge", "Events taken from the log and not handled.", |it| {
                 it.pending as u64
@@ -122,6 +122,9 @@ impl BusStats {
             ("parked_total", "counter", "Events it gave up.", |it| it.parked),
             ("trimmed_total", "counter", "Events removed before it came to them.", |it| it.trimmed),
             ("redelivered_total", "counter", "Events it was given again.", |it| it.redelivered),
+            ("failing", "gauge", "Whether it does not get on: 1 if so.", |it| {
+                it.failing.is_some().into()
+            }),
         ];
         for (name, kind, help, of) in families.into_iter().filter(|_| !self.consumers.is_empty()) {
             let name = format!("consumer_{name}");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::offset::Offset;
-use super::{EventStore, Scan, StateEntry, space};
+use super::{EventStore, Scan, space};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Where a consumer is in the log. Every event up to [`acked`](Self::acked) is handled or parked.
@@ -92,6 +92,17 @@ impl Cursor {
             crashes: counts(&json, "crashes")?,
         })
     }
+
+    /// That of this consumer, as it is stored.
+    pub(crate) fn of(consumer: &str, stored: &[u8]) -> Result<Self> {
+        Self::from_bytes(stored).map_err(|error| {
+            let message = format!(
+                "{error}; it is that of the consumer `{consumer}`, write it anew with `Append::cursor`, or delete it from `{}` and the consumer begins as a new one",
+                space::CURSORS
+            );
+            Error::new(ErrorKind::Corrupt, message)
+        })
+    }
 }
 
 fn offset(json: &Value) -> Option<Offset> {
@@ -136,23 +147,35 @@ impl CursorInfo {
     /// # Errors
     /// Those of the store, and [`ErrorKind::Corrupt`] for one that cannot be read.
     pub async fn list(store: &dyn EventStore) -> Result<Vec<Self>> {
+        let all = Self::each(store).await?.into_iter();
+        all.map(|(consumer, cursor)| Ok(Self { consumer, cursor: cursor? })).collect()
+    }
+
+    /// All that are there, by name, also when some of them cannot be read.
+    ///
+    /// ```
+    /// use nexus_events_dispatch::store::{Append, CursorInfo, EventStore, MemoryStore, space};
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let store = MemoryStore::new();
+    /// store.append(Append::new().put(space::CURSORS, "billing", "no cursor")).await?;
+    /// let (consumer, cursor) = &CursorInfo::each(&store).await?[0];
+    /// assert!(consumer == "billing" && cursor.is_err());
+    /// # Ok::<(), nexus_events_dispatch::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the store; for each cursor [`ErrorKind::Corrupt`] when it cannot be read.
+    pub async fn each(store: &dyn EventStore) -> Result<Vec<(String, Result<Cursor>)>> {
         let (mut all, mut scan) = (Vec::new(), Scan::of(space::CURSORS));
         loop {
             let entries = store.scan(scan.clone()).await?;
             let Some(last) = entries.last() else { return Ok(all) };
             scan.after = Some(last.key.clone());
             for entry in &entries {
-                all.push(Self::of(entry)?);
+                let consumer = String::from_utf8_lossy(&entry.key).into_owned();
+                let cursor = Cursor::of(&consumer, &entry.state.value);
+                all.push((consumer, cursor));
             }
         }
-    }
-
-    pub(super) fn of(entry: &StateEntry) -> Result<Self> {
-        let consumer = String::from_utf8_lossy(&entry.key).into_owned();
-        let cursor = Cursor::from_bytes(&entry.state.value).map_err(|error| {
-            let message = format!("{error}; it is that of the consumer `{consumer}`, set it anew");
-            Error::new(ErrorKind::Corrupt, message)
-        })?;
-        Ok(Self { consumer, cursor })
     }
 }

@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use self::dead_letters::{Choice, DeadLettersAction, DeadLettersArgs, Which};
 pub(crate) use self::replay::ReplayArgs;
 pub(crate) use self::scheduled::{ScheduledAction, ScheduledArgs};
-pub(crate) use self::store::{Place, StoreAction, StoreArgs};
+pub(crate) use self::store::{Place, Source, StoreAction, StoreArgs};
 use crate::commands;
 use crate::demo;
 use crate::exit::{Exit, Failure};
@@ -20,7 +20,7 @@ use crate::keep::KeepArgs;
 
 /// Where a server listens unless told otherwise.
 pub(crate) const BIND_DEFAULT: &str = "127.0.0.1:7878";
-const URL_DEFAULT: &str = "http://127.0.0.1:7878";
+pub(crate) const URL_DEFAULT: &str = "http://127.0.0.1:7878";
 
 /// Nexus events: publish events, run handlers, watch it live.
 ///
@@ -149,6 +149,12 @@ pub(crate) struct PublishArgs {
     /// Do not wait for the handlers
     #[arg(long)]
     pub(crate) no_wait: bool,
+    /// Publish it at this time, such as 2027-01-01T00:00:00Z; the server keeps it until then
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["after", "no_wait"])]
+    pub(crate) at: Option<String>,
+    /// Publish it after so long: 30s, 10m, 12h, 7d or 2w
+    #[arg(long, value_name = "DURATION", value_parser = crate::keep::units::age, conflicts_with = "no_wait")]
+    pub(crate) after: Option<std::time::Duration>,
     /// Server to publish to
     #[arg(long, env = "NEXUS_URL", default_value = URL_DEFAULT)]
     pub(crate) url: String,

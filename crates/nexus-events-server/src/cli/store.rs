@@ -17,7 +17,7 @@ pub(crate) struct StoreArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreAction {
     /// Read everything and compare it with its checksums; ends with 10 when something is damaged
-    Verify(Place),
+    Verify(Source),
     /// Copy the store into a new file, which is read through before it counts
     Backup {
         /// The new file
@@ -42,7 +42,7 @@ pub(crate) enum StoreAction {
     /// Give the room of what was removed back to the disk
     Compact(Place),
     /// Show what is in the store: events, consumers, bytes
-    Stats(Place),
+    Stats(Source),
     /// Save what can be read of a damaged store; the damaged file is kept beside
     Repair {
         /// Go on although what is damaged will be lost; without this it is only listed
@@ -51,6 +51,16 @@ pub(crate) enum StoreAction {
         #[command(flatten)]
         place: Place,
     },
+}
+
+/// A store, by itself or behind a server.
+#[derive(Debug, Args)]
+pub(crate) struct Source {
+    /// Ask the running server here, which has its store open
+    #[arg(long)]
+    pub(crate) url: Option<String>,
+    #[command(flatten)]
+    pub(crate) place: Place,
 }
 
 /// Which store, and how the answer is written.

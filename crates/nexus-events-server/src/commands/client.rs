@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
+use crate::demo::PORT_DEFAULT;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::limits::{ANSWER_BYTES_MAX, ANSWER_WAIT_MAX};
 use crate::output::plain;
@@ -39,7 +40,7 @@ pub(crate) struct Answer {
 impl Server {
     pub(crate) fn new(url: &str) -> Outcome<Self> {
         let wrong = |why: &str| {
-            Failure::new(Exit::Usage, format!("`{url}` {why}; write --url http://127.0.0.1:7878"))
+            Failure::new(Exit::Usage, format!("`{url}` {why}; write --url {}", written(url)))
         };
         let uri: Uri = url.parse().map_err(|_| wrong("is no URL"))?;
         match uri.scheme_str() {
@@ -63,8 +64,12 @@ impl Server {
 
     pub(crate) async fn connect(&self) -> Outcome<TcpStream> {
         let unreachable = |why: &dyn std::fmt::Display| {
+            let port = match self.port {
+                PORT_DEFAULT => String::new(),
+                port => format!(" --port {port}"),
+            };
             let message = format!(
-                "no server at http://{}: {why}; start one with `nexus serve`, or name it with --url",
+                "no server at http://{}: {why}; start one there with `nexus serve{port}`, or name another with --url",
                 self.authority
             );
             Failure::new(Exit::Unreachable, message)
@@ -181,6 +186,15 @@ impl Lines {
                 return Err(Failure::new(Exit::Failed, "a line of the server's answer never ends"));
             }
         }
+    }
+}
+
+/// A URL as it should have been.
+fn written(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    match format!("http://{rest}").parse::<Uri>() {
+        Ok(uri) if !rest.is_empty() && uri.authority().is_some() => format!("http://{rest}"),
+        _ => crate::cli::URL_DEFAULT.to_owned(),
     }
 }
 

@@ -31,8 +31,26 @@ pub(crate) async fn run(args: PublishArgs) -> Outcome {
 
 async fn one(server: &Server, event_type: &str, args: &PublishArgs) -> Outcome {
     let event = payload::event(event_type, args)?;
+    if args.at.is_some() || args.after.is_some() {
+        return later(server, &event, args).await;
+    }
     let path = if args.no_wait { "/events?wait=false" } else { "/events" };
     let answer = server.post(path, "application/json", event.into_bytes()).await?;
+    if answer.status.is_success() {
+        output::print(&(answer.text + "\n"))?;
+        return Ok(Exit::Done);
+    }
+    Err(refused(answer.status.as_u16(), &answer.text))
+}
+
+/// Schedules it: the server publishes it when its time has come.
+async fn later(server: &Server, event: &str, args: &PublishArgs) -> Outcome {
+    let due = match (&args.at, args.after) {
+        (Some(at), _) => format!(r#""due":{}"#, json!(at)),
+        (None, after) => format!(r#""after_ms":{}"#, after.unwrap_or_default().as_millis()),
+    };
+    let content = format!(r#"{{"event":{event},{due}}}"#);
+    let answer = server.post("/scheduled", "application/json", content.into_bytes()).await?;
     if answer.status.is_success() {
         output::print(&(answer.text + "\n"))?;
         return Ok(Exit::Done);
@@ -47,8 +65,10 @@ async fn many(server: &Server, args: &PublishArgs) -> Outcome {
         || args.user_id.is_some()
         || args.session_id.is_some()
         || args.correlation_id.is_some()
+        || args.at.is_some()
+        || args.after.is_some()
     {
-        let message = "events from standard input carry their own fields; leave the payload and --source, --priority, --user-id, --session-id and --correlation-id out";
+        let message = "events from standard input carry their own fields and are published at once; leave the payload and --source, --priority, --user-id, --session-id, --correlation-id, --at and --after out";
         return Err(Failure::new(Exit::Usage, message));
     }
     // Told at once, not when the first line has come.

@@ -8,7 +8,7 @@ use nexus_events_dispatch::{BusBuilder, Persist};
 use crate::cli::ServeArgs;
 use crate::config::{self, ServeConfig};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::keep::{self, KeepArgs};
+use crate::keep::{self, Address, KeepArgs};
 use crate::output::{self, counted};
 use crate::serving::Serving;
 use crate::signals::Signals;
@@ -22,6 +22,7 @@ pub(crate) async fn run(mut args: ServeArgs) -> Outcome {
     let app = app(config.bus, &args.keep).await?;
     let kept = kept(&app, &args.keep);
     let serving = Serving::start(app, socket)?;
+    let address = (!args.keep.ephemeral).then(|| Address::write(&args.keep.data, &serving.url()));
     if !serving.address.ip().is_loopback() {
         output::note(
             "note: whoever reaches this address may publish and read; 127.0.0.1 keeps it to this machine",
@@ -34,6 +35,7 @@ pub(crate) async fn run(mut args: ServeArgs) -> Outcome {
     output::note("stopping; once more to stop at once");
     signals.then_end_at_once();
     let stopped = serving.stop().await;
+    drop(address);
     stopped.kept.inspect(|kept| output::note(&kept.to_string()));
     if let Some(error) = stopped.failed {
         return Err(Failure::of_store(error));

@@ -1,39 +1,42 @@
-//! `nexus store`: looking after the store of a server that does not run, and backups of one that
-//! does.
+//! `nexus store`: looking after the store of a server that does not run, or of one that does.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::Method;
+use nexus_events_dispatch as dispatch;
 use nexus_events_dispatch::layers::DeadLetters;
 use nexus_events_dispatch::store::{
-    CursorInfo, EventStore, Integrity, Progress, Retention, StoreStats,
+    Cursor, CursorInfo, Damage, EventStore, Integrity, Offset, Progress, Retention, StoreStats,
 };
 use nexus_events_store::Store;
 use serde_json::{Value, json};
 
-use crate::cli::{Output, Place, StoreAction, StoreArgs};
+use crate::cli::{Output, Place, Source, StoreAction, StoreArgs};
 use crate::commands::client::{Server, query};
 use crate::exit::{Exit, Failure, Outcome};
+use crate::http::store::json_of;
 use crate::keep::units::shown_bytes;
-use crate::keep::{self, file_in};
+use crate::keep::{self, Address, file_in};
 use crate::output::{self, counted, grouped, plain};
 use crate::progress::Bar;
 
-/// How long a server may take for a backup: a day.
-const BACKUP_WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
+/// How long a server may take for work on all of its store: a day.
+const WORK_WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
 
 pub(crate) async fn run(args: StoreArgs) -> Outcome {
     match args.action {
-        StoreAction::Verify(place) => verify(&place).await,
+        StoreAction::Verify(Source { url: Some(url), place }) => verify_at(&url, &place).await,
+        StoreAction::Verify(Source { place, .. }) => verify(&place).await,
         StoreAction::Backup { url: Some(url), name, place, .. } => {
             backup_of_server(&url, name.as_deref(), &place).await
         }
         StoreAction::Backup { file, place, .. } => backup(&file.unwrap_or_default(), &place).await,
         StoreAction::Restore { file, place } => restore(file, &place).await,
         StoreAction::Compact(place) => compact(&place).await,
-        StoreAction::Stats(place) => stats(&place).await,
+        StoreAction::Stats(Source { url: Some(url), place }) => stats_at(&url, &place).await,
+        StoreAction::Stats(Source { place, .. }) => stats(&place).await,
         StoreAction::Repair { accept_loss, place } => repair(accept_loss, &place).await,
     }
 }
@@ -56,9 +59,11 @@ async fn open(place: &Place) -> Outcome<Arc<Store>> {
     let file = file(place)?;
     keep::open(&place.data, Retention::new()).await.map_err(|failure| match failure.exit() {
         Exit::Conflict => {
+            let url = Address::read(&place.data);
             let message = format!(
-                "`{}` is in use, most likely by a server; stop that first, or let it make a backup: nexus store backup --url http://127.0.0.1:7878",
-                file.display()
+                "`{}` is in use, most likely by a server; stop that first, or ask it, as verify, stats and backup can: nexus store backup --url {}",
+                file.display(),
+                url.as_deref().unwrap_or("URL, which it shows at its start")
             );
             Failure::new(Exit::Conflict, message)
         }
@@ -103,11 +108,32 @@ async fn verify(place: &Place) -> Outcome {
     if found.is_sound() {
         return Ok(Exit::Done);
     }
+    Err(damaged(&store.path().display().to_string(), ""))
+}
+
+fn damaged(what: &str, first: &str) -> Failure {
     let message = format!(
-        "`{}` is damaged; `nexus store repair` lists what a repair would lose, or restore a backup",
-        store.path().display()
+        "`{what}` is damaged; {first}`nexus store repair` lists what a repair would lose, or restore a backup"
     );
-    Err(Failure::new(Exit::CheckFailed, message))
+    Failure::new(Exit::CheckFailed, message)
+}
+
+async fn verify_at(url: &str, place: &Place) -> Outcome {
+    let server = Server::new(url)?;
+    let answer = server.ask_for(Method::POST, "/store/verify", Vec::new(), WORK_WAIT_MAX).await?;
+    let mut found = Integrity::default();
+    found.events = answer["events"].as_u64().unwrap_or(0);
+    found.states = answer["states"].as_u64().unwrap_or(0);
+    for damage in answer["damage"].as_array().into_iter().flatten() {
+        let offset = |name: &str| damage[name].as_u64().map(Offset::new);
+        let what = damage["what"].as_str().unwrap_or_default();
+        found.damage.push(Damage::new(offset("first").zip(offset("last")), what.to_owned()));
+    }
+    say(place, &answer, &text_of(&found))?;
+    match found.is_sound() {
+        true => Ok(Exit::Done),
+        false => Err(damaged(&format!("the store of {url}"), "stop the server, then ")),
+    }
 }
 
 /// Damage that keeps a store from being opened. What a repair would lose says where it is.
@@ -118,15 +144,6 @@ async fn unopened(place: &Place, failure: Failure) -> Failure {
         Ok(Err(error)) => Failure::of_store(error),
         _ => failure,
     }
-}
-
-fn json_of(found: &Integrity) -> Value {
-    let damage = found.damage.iter().map(|damage| {
-        let (first, last) = damage.offsets.unzip();
-        json!({"first": first, "last": last, "what": damage.what})
-    });
-    let damage: Vec<Value> = damage.collect();
-    json!({"events": found.events, "states": found.states, "sound": found.is_sound(), "damage": damage})
 }
 
 fn text_of(found: &Integrity) -> String {
@@ -153,7 +170,7 @@ async fn backup(to: &Path, place: &Place) -> Outcome {
 async fn backup_of_server(url: &str, name: Option<&str>, place: &Place) -> Outcome {
     let server = Server::new(url)?;
     let path = format!("/store/backup{}", query(&[("name", name)]));
-    let answer = server.ask_for(Method::POST, &path, Vec::new(), BACKUP_WAIT_MAX).await?;
+    let answer = server.ask_for(Method::POST, &path, Vec::new(), WORK_WAIT_MAX).await?;
     let number = |name: &str| answer[name].as_u64().unwrap_or(0);
     let shown = plain(answer["path"].as_str().unwrap_or_default());
     let events = counted(number("events"), "event");
@@ -193,37 +210,63 @@ async fn compact(place: &Place) -> Outcome {
 async fn stats(place: &Place) -> Outcome {
     let store = open(place).await?;
     let (bounds, stats) = (store.bounds(), store.stats());
-    let cursors = CursorInfo::list(&*store).await.map_err(Failure::of_store)?;
+    let cursors = CursorInfo::each(&*store).await.map_err(Failure::of_store)?;
     let letters = DeadLetters::stored(store.clone()).await.map_err(Failure::of_store)?;
     let letters = letters.stats().letters;
     closed(&store).await?;
-    let lag =
-        |cursor: &CursorInfo| bounds.last.number().saturating_sub(cursor.cursor.acked.number());
-    let consumers: Vec<Value> = cursors
-        .iter()
-        .map(|it| json!({"name": it.consumer, "acked": it.cursor.acked, "lag": lag(it)}))
-        .collect();
+    let consumers: Vec<Value> = cursors.into_iter().map(|it| of_cursor(it, bounds.last)).collect();
     let StoreStats { events, bytes, disk_bytes, .. } = stats;
     let json = json!({
         "epoch": bounds.epoch.to_string(), "first": bounds.first, "last": bounds.last,
         "events": events, "bytes": bytes, "disk_bytes": disk_bytes,
         "dead_letters": letters, "consumers": consumers,
     });
-    let mut text = format!(
-        "events        {}, offsets {} to {}\nbytes         {} of events, {} on the disk\ndead letters  {letters}\nepoch         {}",
-        grouped(events),
-        bounds.first,
-        bounds.last,
-        shown_bytes(bytes),
-        shown_bytes(disk_bytes),
-        bounds.epoch
-    );
-    for it in &cursors {
-        let (name, acked) = (plain(&it.consumer), it.cursor.acked);
-        text +=
-            &format!("\nconsumer      {name}: handled up to {acked}, {} behind", grouped(lag(it)));
+    say(place, &json, &stats_text(&json))
+}
+
+async fn stats_at(url: &str, place: &Place) -> Outcome {
+    let server = Server::new(url)?;
+    let mut json = server.ask(Method::GET, "/store").await?;
+    let mut consumers = server.ask(Method::GET, "/consumers").await?;
+    json["consumers"] = consumers["consumers"].take();
+    say(place, &json, &stats_text(&json))
+}
+
+fn of_cursor((name, cursor): (String, dispatch::Result<Cursor>), last: Offset) -> Value {
+    match cursor {
+        Ok(Cursor { acked, .. }) => {
+            json!({"name": name, "acked": acked, "lag": last.number().saturating_sub(acked.number())})
+        }
+        Err(error) => json!({"name": name, "failing": error.to_string()}),
     }
-    say(place, &json, &text)
+}
+
+/// For people.
+fn stats_text(json: &Value) -> String {
+    let number = |value: &Value| value.as_u64().unwrap_or(0);
+    let text = |value: &Value| plain(value.as_str().unwrap_or_default());
+    let bytes = |value: &Value| shown_bytes(number(value));
+    let mut all = format!(
+        "events        {}, offsets {} to {}\nbytes         {} of events, {} on the disk\ndead letters  {}\nepoch         {}",
+        grouped(number(&json["events"])),
+        number(&json["first"]),
+        number(&json["last"]),
+        bytes(&json["bytes"]),
+        bytes(&json["disk_bytes"]),
+        number(&json["dead_letters"]),
+        text(&json["epoch"]),
+    );
+    for it in json["consumers"].as_array().into_iter().flatten() {
+        all += &format!("\nconsumer      {}", text(&it["name"]));
+        if let Some(acked) = it["acked"].as_u64() {
+            let behind = grouped(number(&it["lag"]));
+            all += &format!(": handled up to {acked}, {behind} behind");
+        }
+        if it["failing"].is_string() {
+            all += &format!("\n  failing: {}", text(&it["failing"]));
+        }
+    }
+    all
 }
 
 async fn repair(accept_loss: bool, place: &Place) -> Outcome {

@@ -75,12 +75,14 @@ impl From<dispatch::Error> for ApiError {
             ErrorKind::Overloaded | ErrorKind::TimedOut => {
                 (StatusCode::SERVICE_UNAVAILABLE, "publish again a little later")
             }
-            ErrorKind::UnknownDeadLetter => {
-                (StatusCode::NOT_FOUND, "GET /dead-letters lists those that there are")
-            }
-            ErrorKind::UnknownScheduled => {
-                (StatusCode::NOT_FOUND, "GET /scheduled lists those that there are")
-            }
+            ErrorKind::UnknownDeadLetter => (
+                StatusCode::NOT_FOUND,
+                "GET /dead-letters, or `nexus dead-letters list`, has those that there are",
+            ),
+            ErrorKind::UnknownScheduled => (
+                StatusCode::NOT_FOUND,
+                "GET /scheduled, or `nexus scheduled list`, has those that there are",
+            ),
             ErrorKind::UnknownHandler => {
                 (StatusCode::NOT_FOUND, "GET /stats lists the handlers that are registered")
             }
@@ -111,7 +113,14 @@ impl From<dispatch::Error> for ApiError {
             ),
             _ => (StatusCode::INTERNAL_SERVER_ERROR, "the server's own output (-v) says more"),
         };
-        Self::new(status, error.kind().as_str(), error.to_string(), help)
+        let mut message = error.to_string();
+        if status == StatusCode::NOT_FOUND
+            && let Some((what, _)) = message.split_once("; ")
+        {
+            // What to call in a program; here it is what to ask for.
+            message = what.to_owned();
+        }
+        Self::new(status, error.kind().as_str(), message, help)
     }
 }
 

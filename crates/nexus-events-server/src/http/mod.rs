@@ -9,6 +9,7 @@
 //! | `/dead-letters`, `/dead-letters/{id}` | what they gave up: list, edit, replay, discard |
 //! | `/scheduled`, `/scheduled/{id}` | events that wait for their time: list, schedule, move, cancel |
 //! | `POST /replay` | a part of the log to handlers again |
+//! | `GET /store`, `POST /store/verify` | what the store has, and whether that is sound |
 //! | `POST /store/backup` | a copy of the store, below its own directory |
 //! | `GET /stats` | what the bus, its handlers and the streamer have done |
 //! | `GET /metrics` | the same as text for Prometheus |
@@ -35,7 +36,7 @@ mod query;
 mod replay;
 mod scheduled;
 mod stats;
-mod store;
+pub(crate) mod store;
 mod together;
 
 use axum::Router;
@@ -68,6 +69,8 @@ pub(crate) fn router(app: &App) -> Router {
         .route("/scheduled", get(scheduled::list).post(scheduled::schedule))
         .route("/scheduled/{id}", patch(scheduled::reschedule).delete(scheduled::cancel))
         .route("/replay", post(replay::replay))
+        .route("/store", get(store::show))
+        .route("/store/verify", post(store::verify))
         .route("/store/backup", post(store::backup))
         .route("/stats", get(stats::stats))
         .route("/metrics", get(metrics::metrics))
@@ -108,7 +111,7 @@ async fn not_found(uri: Uri) -> ApiError {
         StatusCode::NOT_FOUND,
         "not_found",
         message,
-        "there are /, /events, /log, /consumers, /dead-letters, /scheduled, /replay, /store/backup, /stats, /metrics, /healthz and /ws",
+        "there are /, /events, /log, /consumers, /dead-letters, /scheduled, /replay, /store, /store/verify, /store/backup, /stats, /metrics, /healthz and /ws",
     )
 }
 

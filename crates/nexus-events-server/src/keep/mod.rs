@@ -2,10 +2,12 @@
 
 pub(crate) mod units;
 
+mod address;
 mod args;
 mod directory;
 mod opening;
 
+pub(crate) use self::address::Address;
 pub(crate) use self::args::KeepArgs;
 pub(crate) use self::directory::Temporary;
 pub(crate) use self::opening::{file_in, meanwhile, open};

@@ -90,7 +90,42 @@ async fn they_are_listed_moved_and_cancelled() {
     assert_eq!(scheduled(&["move", "c", "10m", "-o", "json"]).await.code, Some(0));
     scheduled(&["move", "c", "soon"]).await.refused(7, "soon");
     assert_eq!(scheduled(&["cancel", "a", "b/ü?"]).await.out, "2 cancelled\n");
-    scheduled(&["cancel", "a"]).await.refused(4, "nothing is scheduled as `a`");
+    let gone = scheduled(&["cancel", "a"]).await;
+    gone.refused(4, "nothing is scheduled as `a`");
+    assert_eq!(gone.err.matches("list").count(), 1, "{}", gone.err);
     let left = scheduled(&["list", "-o", "json"]).await;
     assert_eq!(serde_json::from_str::<Value>(&left.out).unwrap()["id"], "c");
+}
+
+#[tokio::test]
+async fn one_is_published_later_from_the_command_line() {
+    let server = Server::with_memory().await;
+    let url = server.url();
+    let publish = async |arguments: &[&str]| {
+        run(&[&["publish", "invoice.due"], arguments, &["--url", &url]].concat()).await
+    };
+    let at = publish(&[r#"{"amount":12.50}"#, "--source", "shop", "--at", "2999-01-01T00:00:00Z"]);
+    let at = at.await;
+    assert_eq!(at.code, Some(0), "{at:?}");
+    let id = serde_json::from_str::<Value>(&at.out).unwrap()["id"].clone();
+    let after = publish(&["--after", "365000d"]).await;
+    assert_eq!(after.code, Some(0), "{after:?}");
+    let listed = server.get("/scheduled").await.json();
+    assert_eq!((&listed["count"], &listed["scheduled"][0]["id"]), (&json!(2), &id));
+    assert_eq!(listed["scheduled"][0]["due"], "2999-01-01T00:00:00+00:00");
+    let event = &listed["scheduled"][0]["event"];
+    assert_eq!((&event["source"], &event["payload"]["amount"]), (&json!("shop"), &json!(12.5)));
+    assert_eq!(server.get("/log").await.json()["count"], 0);
+
+    publish(&["--at", "noon"]).await.refused(7, "`due` is no time: `noon`");
+    for usage in [
+        &["--after", "soon"][..],
+        &["--after", "1s", "--no-wait"],
+        &["--at", "2999-01-01T00:00:00Z", "--after", "1s"],
+    ] {
+        assert_eq!(publish(usage).await.code, Some(2), "{usage:?}");
+    }
+    let piped = crate::program::run_with(&["publish", "--after", "1s", "--url", &url], "{}").await;
+    piped.refused(2, "--after");
+    assert_eq!(publish(&["--after", "1s"]).await.code, Some(0));
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hyper::Method;
+use nexus_events_dispatch::store::{Append, Cursor, EventStore, Offset, space};
 use nexus_events_dispatch::{Bus, Durable, HandlerExt, Start};
 use nexus_events_model::Event;
 use nexus_events_store::Store;
@@ -130,11 +131,61 @@ async fn only_as_many_events_are_kept_as_asked_for() {
 async fn a_second_server_names_the_file_that_is_in_use() {
     let directory = Directory::new();
     let data = directory.path("data");
-    let _first = serve(&data).await;
+    let first = serve(&data).await;
     let second = run(&["serve", "--port", "0", "--data", &data]).await;
     second.refused(9, "events.nexus` is open already");
-    store(&["verify"], &directory).await.refused(9, "nexus store backup --url");
+    store(&["verify"], &directory)
+        .await
+        .refused(9, &format!("nexus store backup --url {}", first.url));
     store(&["repair"], &directory).await.refused(9, "events.nexus");
+    assert_eq!(stopped(first).await.code, Some(0));
+    let _held = Store::open(Path::new(&data).join("events.nexus")).unwrap();
+    store(&["verify"], &directory).await.refused(9, "--url URL, which it shows at its start");
+}
+
+#[tokio::test]
+async fn a_store_is_verified_and_counted_while_its_server_runs() {
+    let directory = Directory::new();
+    let server = serve(&directory.path("data")).await;
+    publish(&server, 50).await;
+    let verified = run(&["store", "verify", "--url", &server.url]).await;
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+    assert!(verified.out.starts_with("50 events and "), "{}", verified.out);
+    let stats = run(&["store", "stats", "--url", &server.url, "-o", "json"]).await;
+    let stats: Value = serde_json::from_str(&stats.out).unwrap();
+    assert_eq!(
+        (&stats["events"], &stats["first"], &stats["last"]),
+        (&json!(50), &json!(1), &json!(50))
+    );
+    let stats = run(&["store", "stats", "--url", &server.url]).await;
+    assert!(stats.out.contains("offsets 1 to 50"), "{stats:?}");
+    run(&["store", "stats", "--url", "http://127.0.0.1:1"])
+        .await
+        .refused(5, "start one there with `nexus serve --port 1`");
+    run(&["store", "stats", "--url", &server.url[7..]]).await.refused(2, &server.url);
+}
+
+#[tokio::test]
+async fn a_cursor_that_cannot_be_read_is_shown() {
+    let directory = with_events(3).await;
+    let opened = Store::open(Path::new(&directory.path("data")).join("events.nexus")).unwrap();
+    let wrong = Append::new().put(space::CURSORS, "billing", "{}");
+    let right = wrong.cursor("shipping", &Cursor::at(Offset::new(2)));
+    opened.append(right).await.unwrap();
+    opened.close().await.unwrap();
+    drop(opened);
+    let offline = store(&["stats"], &directory).await;
+    assert!(offline.out.contains("shipping: handled up to 2, 1 behind"), "{offline:?}");
+    assert!(offline.out.contains("billing\n  failing: "), "{offline:?}");
+    let server = serve(&directory.path("data")).await;
+    let asked = run(&["store", "stats", "--url", &server.url]).await;
+    // How large the file is changes with a start.
+    let from_epoch = |ended: &Ended| ended.out.split_once("epoch").unwrap().1.to_owned();
+    assert_eq!(from_epoch(&asked), from_epoch(&offline));
+    let consumers = ask(&server, Method::GET, "/consumers", "").await.json();
+    assert_eq!(consumers["consumers"][0]["name"], "billing");
+    let why = consumers["consumers"][0]["failing"].as_str().unwrap();
+    assert!(why.contains("Append::cursor"), "{why}");
 }
 
 #[tokio::test]
@@ -232,6 +283,16 @@ async fn a_backup_is_made_while_serving_and_restored() {
     run(&backup).await.refused(9, "there is a backup");
     let outside = ask(&server, Method::POST, "/store/backup?name=..%2Fx", "").await;
     assert_eq!(outside.status.as_u16(), 400);
+    let backup = async |path: &str, content: &str| {
+        let answer = ask(&server, Method::POST, path, content).await;
+        (answer.status.as_u16(), answer.text)
+    };
+    let (status, text) = backup("/store/backup", r#"{"name":"tuesday"}"#).await;
+    assert!(status == 201 && text.contains("backups/tuesday.nexus"), "{text}");
+    let (status, text) = backup("/store/backup", r#"{"nam":"friday"}"#).await;
+    assert!(status == 400 && text.contains("`nam`"), "{text}");
+    let (status, text) = backup("/store/backup?name=a", r#"{"name":"friday"}"#).await;
+    assert!(status == 400 && text.contains("`name`"), "{text}");
     publish(&server, 5).await;
     stopped(server).await;
 

@@ -205,3 +205,68 @@ async fn d05_an_unreadable_tail_is_cut() {
     assert_eq!(store.append(Append::of(event(1))).await.unwrap().first, Offset::new(1001));
     assert_eq!(store.bounds().epoch, epoch);
 }
+
+/// Changes what is there, wherever it stands in the file.
+fn replace(memory: &Memory, from: &[u8], to: &[u8]) {
+    memory.damage(Path::new(PATH), |bytes| {
+        let places: Vec<usize> = bytes
+            .windows(from.len())
+            .enumerate()
+            .filter(|(_, window)| *window == from)
+            .map(|(at, _)| at)
+            .collect();
+        assert!(!places.is_empty());
+        places.into_iter().for_each(|at| bytes[at..at + to.len()].copy_from_slice(to));
+    });
+}
+
+#[tokio::test]
+async fn d03_a_damaged_key_of_state_costs_that_state_alone() {
+    let (memory, _) = filled().await;
+    // It stands in the middle of the table, and would belong behind its end.
+    replace(&memory, b"frames20", b"framesz0");
+    let store = Store::open_on(memory.clone(), PATH).unwrap();
+    let error = store.get("frames", b"20").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.to_string().contains("whether there is a state `20`"), "{error}");
+    assert_eq!(store.get("frames", b"50").await.unwrap(), None);
+    store.close().await.unwrap();
+    let repaired = Store::repair_on(memory.clone(), PATH, true).unwrap();
+    assert_eq!((repaired.events, repaired.states), (FRAMES * EVENTS, FRAMES - 1));
+    assert_eq!(repaired.lost.len(), 1, "{:?}", repaired.lost);
+    let store = Store::open_on(memory, PATH).unwrap();
+    for frame in (0..FRAMES).filter(|frame| *frame != 20) {
+        let state = store.get("frames", frame.to_string().as_bytes()).await.unwrap().unwrap();
+        assert_eq!(state.value, format!("state {frame}").as_bytes());
+    }
+    assert!(store.verify(Progress::none()).await.unwrap().is_sound());
+}
+
+#[tokio::test]
+async fn d04_no_offsets_are_named_that_there_never_were() {
+    let (memory, _) = filled().await;
+    let key = |first: u64, number: u64| [first.to_le_bytes(), number.to_le_bytes()].concat();
+    // The newest frame says that it is far beyond all others.
+    let last = (FRAMES - 1) * EVENTS + 1;
+    let numbers = 0..FRAMES + 8;
+    let wanted: Vec<Vec<u8>> = numbers.map(|number| key(last, number)).collect();
+    memory.damage(Path::new(PATH), |bytes| {
+        let places: Vec<usize> = bytes
+            .windows(16)
+            .enumerate()
+            .filter(|(_, window)| wanted.iter().any(|wanted| *window == wanted.as_slice()))
+            .map(|(at, _)| at)
+            .collect();
+        assert!(!places.is_empty());
+        places.into_iter().for_each(|at| bytes[at + 6] ^= 0x10);
+    });
+    let error = Store::repair_on(memory.clone(), PATH, false).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    let repaired = Store::repair_on(memory, PATH, true).unwrap();
+    assert_eq!(
+        repaired.lost.iter().map(|lost| lost.offsets).collect::<Vec<_>>(),
+        [offsets(last, FRAMES * EVENTS)],
+        "{:?}",
+        repaired.lost
+    );
+}

@@ -303,7 +303,8 @@ fn shortened_attempt(attempt: &Attempt) -> Attempt {
     Attempt::new(attempt.started, shortened(attempt.error.clone()))
 }
 
-fn shortened(text: Text) -> Text {
+/// A text that may be long, cut.
+pub(crate) fn shortened(text: Text) -> Text {
     if text.len() <= DEAD_LETTER_ERROR_BYTES_MAX {
         return text;
     }

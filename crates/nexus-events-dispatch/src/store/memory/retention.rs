@@ -5,10 +5,10 @@ use time::OffsetDateTime;
 
 use super::state::State;
 use crate::error::Result;
-use crate::store::cursor::CursorInfo;
+use crate::store::cursor::{Cursor, CursorInfo};
 use crate::store::maintenance::{Held, Retention, Trimmed};
 use crate::store::offset::Offset;
-use crate::store::read::{StateEntry, StoredEvent};
+use crate::store::read::{StoredEvent, Versioned};
 use crate::store::space;
 
 /// The oldest events that are beyond the bounds.
@@ -92,9 +92,10 @@ impl State {
         let from = (Text::from_static(space::CURSORS), Vec::new());
         let entries = self.state.range(from..);
         let entries = entries.take_while(|((space, _), _)| *space == space::CURSORS);
-        let entry = |((space, key), state): (&(Text, Vec<u8>), &_)| {
-            CursorInfo::of(&StateEntry::new(space.clone(), key.clone(), Clone::clone(state)))
+        let cursor = |((_, key), state): (&(Text, Vec<u8>), &Versioned)| {
+            let consumer = String::from_utf8_lossy(key).into_owned();
+            Ok(CursorInfo { cursor: Cursor::of(&consumer, &state.value)?, consumer })
         };
-        entries.map(entry).collect()
+        entries.map(cursor).collect()
     }
 }

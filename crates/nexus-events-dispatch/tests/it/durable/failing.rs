@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use nexus_events_dispatch::layers::{DeadLetterFilter, Timeout};
 use nexus_events_dispatch::store::{
-    Append, Appended, Bounds, Capabilities, CloseReport, EventStore, Integrity, MemoryStore,
-    Offset, Page, Progress, Read, Retention, Scan, StateEntry, StateStore, StoreStats, Trimmed,
-    Versioned, space,
+    Append, Appended, Bounds, Capabilities, CloseReport, Cursor, EventStore, Integrity,
+    MemoryStore, Offset, Page, Progress, Read, Retention, Scan, StateEntry, StateStore, StoreStats,
+    Trimmed, Versioned, space,
 };
 use nexus_events_dispatch::{BoxFuture, Bus, Durable, Error, ErrorKind, HandlerExt, Result};
 use nexus_events_model::Event;
@@ -23,6 +23,7 @@ struct Failing {
     events: AtomicBool,
     cursors: AtomicBool,
     letters: AtomicBool,
+    reads: AtomicBool,
     /// How many events were read.
     read: AtomicUsize,
 }
@@ -61,6 +62,9 @@ impl EventStore for Failing {
 
     fn read(&self, read: Read) -> BoxFuture<'_, Result<Page>> {
         Box::pin(async move {
+            if self.reads.load(Ordering::SeqCst) {
+                return Err(Error::store("the disk cannot be read"));
+            }
             let page = self.inner.read(read).await?;
             self.read.fetch_add(page.events.len(), Ordering::SeqCst);
             Ok(page)
@@ -133,9 +137,69 @@ async fn a_handler_whose_cursor_cannot_be_written_waits_for_the_store() {
     publish(&bus, 0..3).await;
     pass(60 * SECOND).await;
     assert!(log.take().is_empty());
+    assert!(failing(&bus).unwrap().contains("on fire"));
     store.cursors.store(false, Ordering::SeqCst);
     bus.idle().await;
     assert_eq!(log.take(), ["handled"; 3]);
+    assert_eq!(failing(&bus), None);
+    // Handlers go on when the place of what they have handled cannot be written.
+    store.cursors.store(true, Ordering::SeqCst);
+    publish(&bus, 3..4).await;
+    bus.idle().await;
+    pass(10 * SECOND).await;
+    assert_eq!(log.take(), ["handled"]);
+    let why = failing(&bus).unwrap();
+    assert!(why.contains("where it is cannot be written") && why.contains("on fire"), "{why}");
+    store.cursors.store(false, Ordering::SeqCst);
+    pass(10 * SECOND).await;
+    assert_eq!(failing(&bus), None);
+}
+
+fn failing(bus: &Bus) -> Option<String> {
+    let failing = consumer(bus, "billing").failing.map(|why| why.to_string());
+    let line = format!(
+        "\nnexus_events_consumer_failing{{consumer=\"billing\"}} {}\n",
+        u8::from(failing.is_some())
+    );
+    let metrics = bus.stats().to_prometheus();
+    assert!(metrics.contains(&line), "{metrics}");
+    failing
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_says_why_it_cannot_read() {
+    let (store, log) = (Arc::new(Failing::default()), Log::default());
+    let bus = open(&store).await;
+    bus.on("order.*", log.writes("handled").durable("billing")).unwrap();
+    bus.idle().await;
+    assert_eq!(failing(&bus), None);
+    store.reads.store(true, Ordering::SeqCst);
+    publish(&bus, 0..1).await;
+    pass(10 * SECOND).await;
+    assert!(failing(&bus).unwrap().contains("cannot be read"));
+    store.reads.store(false, Ordering::SeqCst);
+    bus.idle().await;
+    assert_eq!(log.take(), ["handled"]);
+    pass(SECOND).await;
+    assert_eq!(failing(&bus), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_says_that_its_cursor_cannot_be_read() {
+    let (store, log) = (Arc::new(Failing::default()), Log::default());
+    store.append(Append::new().put(space::CURSORS, "billing", "{}")).await.unwrap();
+    let bus = open(&store).await;
+    publish(&bus, 0..1).await;
+    bus.on("order.*", log.writes("handled").durable("billing")).unwrap();
+    pass(10 * SECOND).await;
+    let why = failing(&bus).unwrap();
+    assert!(why.contains("`pending`") && why.contains("Append::cursor"), "{why}");
+    let cursor = Cursor::at(Offset::START);
+    store.append(Append::new().cursor("billing", &cursor)).await.unwrap();
+    bus.idle().await;
+    assert_eq!(log.take(), ["handled"]);
+    pass(SECOND).await;
+    assert_eq!(failing(&bus), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -153,12 +217,15 @@ async fn d20_what_cannot_be_parked_is_not_acknowledged() {
     pass(10 * SECOND).await;
     let stats = consumer(&bus, "billing");
     assert_eq!((stats.acked, stats.pending, stats.parked), (Offset::START, 1, 0));
+    let why = failing(&bus).unwrap();
+    assert!(why.contains("offset 1") && why.contains("could not be parked"), "{why}");
     assert!(log.take().len() > 2, "it is tried again as long as it cannot be parked");
     let report = bus.stats();
     assert!(report.handler("billing").unwrap().error_count > 0);
     store.letters.store(false, Ordering::SeqCst);
     bus.idle().await;
     assert_eq!(consumer(&bus, "billing").parked, 1);
+    assert_eq!(failing(&bus), None);
     assert_eq!(bus.dead_letters().unwrap().stats().letters, 1);
 }
 

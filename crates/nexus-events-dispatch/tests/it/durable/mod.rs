@@ -4,6 +4,7 @@ mod commit;
 mod crashes;
 mod failing;
 mod groups;
+mod registering;
 mod restart;
 mod shutdown;
 mod store;

@@ -100,3 +100,29 @@ async fn an_event_published_again_on_its_way_is_not_overtaken() {
     bus.idle().await;
     assert!(log.take().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_is_written_down_however_many_events_were_stored_meanwhile() {
+    let (store, log, gate) =
+        (Arc::new(MemoryStore::new()), Log::default(), Arc::new(Notify::new()));
+    let bus = open(&store).await;
+    let waits = gate.clone();
+    let validate = move |_: Event, context: Context| {
+        let waits = waits.clone();
+        async move {
+            waits.notified().await;
+            context.cancel("no amount");
+        }
+    };
+    bus.on("order.*", validate.named("validate").priority(100)).unwrap();
+    bus.on("order.*", log.writes("billed").durable("billing")).unwrap();
+    bus.publish(super::numbered(1)).await.unwrap();
+    // More than are remembered.
+    let others = (0..66_000).map(|number| Event::builder("other").id(number.to_string()));
+    bus.publish_batch(others).await.unwrap();
+    gate.notify_one();
+    bus.idle().await;
+    assert!(log.take().is_empty());
+    let written = Cancelled::between(&*store, Offset::new(1), Offset::new(1)).await.unwrap();
+    assert_eq!(written[&Offset::new(1)].reason, "no amount");
+}

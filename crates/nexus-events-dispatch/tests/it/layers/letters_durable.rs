@@ -77,7 +77,7 @@ async fn d10_what_a_durable_handler_gives_up_is_parked_and_replayed_after_the_fi
 
 #[tokio::test(start_paused = true)]
 async fn d11_a_durable_handler_that_panics_on_one_event_in_a_hundred() {
-    const EVENTS: usize = 20_000;
+    const EVENTS: usize = 100_000;
     let store = Arc::new(MemoryStore::keeping(Retention::new()));
     let bus = open(&store).await;
     let done = Arc::new(AtomicUsize::new(0));
