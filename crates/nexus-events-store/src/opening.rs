@@ -1,10 +1,12 @@
 //! Opening a store, and making one where there is none.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
+use foldhash::HashMap;
 use nexus_events_dispatch::store::{Bounds, Epoch, Offset};
 use nexus_events_dispatch::{Clock, Error, ErrorKind};
 use parking_lot::{Mutex, RwLock};
@@ -225,6 +227,8 @@ fn assemble(
         keyed_events,
         retention: options.retention,
         since_retention: 0,
+        kept_at: Instant::now(),
+        lag: options.lag,
         expected: 0,
         spare: 0,
     };
@@ -273,7 +277,7 @@ impl Replay {
             meta,
             happened: Happened::new(options.dedup_window, options.dedup_keys),
             named: Vec::new(),
-            keys: HashMap::new(),
+            keys: HashMap::default(),
             keyed_events: 0,
             postings: Postings::default(),
             tail: Tail::default(),

@@ -60,6 +60,7 @@ mod tests {
     use nexus_events_dispatch::store::Append;
     use nexus_events_model::{Event, Payload};
 
+    use super::parts::Piece;
     use super::*;
 
     fn stored() -> (Vec<Vec<u8>>, Vec<Event>) {
@@ -72,9 +73,9 @@ mod tests {
         let append = events.iter().cloned().fold(Append::new(), Append::event);
         let mut writer = FrameWriter::new(Heading { number: 3, first: 7, ..Heading::default() });
         writer.events(&append.events).unwrap();
-        let (heading, body) = writer.finish(9);
+        let (heading, body) = writer.finish(9, &[]);
         assert_eq!((heading.events, heading.last()), (200, 206));
-        (split(3, 7, &body), events)
+        (split(3, 7, &body).iter().map(Piece::to_bytes).collect(), events)
     }
 
     #[test]

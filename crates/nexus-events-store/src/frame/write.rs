@@ -1,7 +1,6 @@
 //! Writing a frame.
 
-use std::collections::HashMap;
-
+use foldhash::HashMap;
 use nexus_events_dispatch::Result;
 use nexus_events_dispatch::store::KeyedEvent;
 
@@ -13,7 +12,6 @@ use crate::bytes::{put_bytes, put_number, put_signed};
 pub(crate) struct FrameWriter {
     heading: Heading,
     lists: Lists,
-    named: Vec<Named>,
     ends: Vec<u32>,
     events: Vec<u8>,
 }
@@ -65,7 +63,6 @@ impl FrameWriter {
         Self {
             heading: Heading { events: 0, ..heading },
             lists: Lists::default(),
-            named: Vec::new(),
             ends: Vec::new(),
             events: Vec::new(),
         }
@@ -97,22 +94,14 @@ impl FrameWriter {
         Ok(())
     }
 
-    pub(crate) fn named(&mut self, named: Named) {
-        self.named.push(named);
-    }
-
-    pub(crate) fn heading(&self) -> Heading {
-        self.heading
-    }
-
     pub(crate) fn bytes(&self) -> u64 {
         self.events.len() as u64
     }
 
-    /// Its body, when the last commit in it has this number.
-    pub(crate) fn finish(mut self, commit: u64) -> (Heading, Vec<u8>) {
-        self.heading.commit = commit;
-        let heading = self.heading;
+    /// Its body, when the last commit in it has this number, and these of its appends have an
+    /// idempotency key.
+    pub(crate) fn finish(&self, commit: u64, named: &[Named]) -> (Heading, Vec<u8>) {
+        let heading = Heading { commit, ..self.heading };
         let Lists { types, texts } = &self.lists;
         let lists = types.written.len() + texts.written.len();
         let mut body = Vec::with_capacity(self.events.len() + lists + 4 * self.ends.len() + 128);
@@ -123,8 +112,8 @@ impl FrameWriter {
         put_number(&mut body, heading.bytes_before);
         types.put(&mut body);
         texts.put(&mut body);
-        put_number(&mut body, self.named.len() as u64);
-        for named in &self.named {
+        put_number(&mut body, named.len() as u64);
+        for named in named {
             put_bytes(&mut body, named.key.as_bytes());
             put_number(&mut body, named.first - heading.first);
             put_number(&mut body, named.last + 1 - named.first);
