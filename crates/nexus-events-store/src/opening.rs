@@ -17,7 +17,7 @@ use crate::backend::{Backend, Pulse};
 use crate::builder::Options;
 use crate::bytes::unsealed;
 use crate::error::{Fault, Outcome, contained};
-use crate::frame::micros_of;
+use crate::frame::{FrameWriter, micros_of};
 use crate::happened::{self, Happened};
 use crate::log::{At, Log, headings};
 use crate::medium::{Disk, Medium, Opening};
@@ -228,6 +228,7 @@ fn assemble(
         retention: options.retention,
         since_retention: 0,
         kept_at: Instant::now(),
+        frame: FrameWriter::default(),
         lag: options.lag,
         expected: 0,
         spare: 0,

@@ -11,7 +11,7 @@ use super::states::States;
 use crate::error::{Fault, Outcome};
 use crate::frame::{FrameWriter, Heading, Named, time_of};
 use crate::happened::{self, duplicate};
-use crate::limits::RESERVE_BYTES;
+use crate::limits::{BATCH_EVENTS_MAX, RESERVE_BYTES};
 use crate::log;
 use crate::postings::Postings;
 use crate::queue::Waiting;
@@ -21,7 +21,7 @@ use crate::shared::add;
 /// A commit in the making, and what the writer takes over when it is made.
 pub(super) struct Batch {
     pub(super) head: Head,
-    frame: FrameWriter,
+    pub(super) frame: FrameWriter,
     pub(super) keys: HashMap<Text, u64>,
     pub(super) named: Vec<Named>,
     /// Where each idempotency key is among them.
@@ -47,19 +47,21 @@ impl Batch {
         writer.happened.forget(recorded);
         let free = writer.shared.medium.free_space(&writer.shared.path)?;
         let head = writer.head;
+        let mut frame = std::mem::take(&mut writer.frame);
+        frame.begin(Heading {
+            number: head.frame + 1,
+            first: head.next,
+            recorded,
+            bytes_before: head.bytes,
+            ..Heading::default()
+        });
         let mut batch = Self {
             head,
-            frame: FrameWriter::new(Heading {
-                number: head.frame + 1,
-                first: head.next,
-                recorded,
-                bytes_before: head.bytes,
-                ..Heading::default()
-            }),
+            frame,
             keys: HashMap::default(),
             named: Vec::new(),
             named_at: HashMap::default(),
-            stored: Vec::new(),
+            stored: Vec::with_capacity(writer.expected.min(BATCH_EVENTS_MAX)),
             postings: Postings::default(),
             sealed: false,
             keys_written: false,
@@ -191,7 +193,7 @@ impl Batch {
         self.head.frame += 1;
         self.head.bytes += self.frame.bytes();
         let (heading, body) = self.frame.finish(self.head.commit, &self.named);
-        log::put(&mut txn.open_table(FRAMES)?, &heading, &body)?;
+        log::put(&mut txn.open_table(FRAMES)?, &heading, body)?;
         Ok(())
     }
 

@@ -19,7 +19,7 @@ use redb::{Database, ReadableDatabase};
 use self::batch::Batch;
 use self::gather::Answers;
 use crate::error::{Fault, Outcome, contained};
-use crate::frame::{Named, micros_of};
+use crate::frame::{FrameWriter, Named, micros_of};
 use crate::happened::Happened;
 use crate::opening;
 use crate::queue::{Filled, Next, Waiting};
@@ -42,6 +42,8 @@ pub(crate) struct Writer {
     pub(crate) kept_at: Instant,
     /// About how many bytes of the file are free, because trims have freed them.
     pub(crate) spare: u64,
+    /// Where frames are made, one after the other.
+    pub(crate) frame: FrameWriter,
     /// How long a commit waits for more, while nobody in it waits for the disk.
     pub(crate) lag: Duration,
     /// How many appends may share the next commit.
@@ -108,7 +110,7 @@ impl Writer {
     }
 
     /// Takes over what is on the disk now, and shows it.
-    fn committed(&mut self, batch: Batch) {
+    fn committed(&mut self, mut batch: Batch) {
         let shared = self.shared.clone();
         if batch.sealed {
             *shared.head.lock() = crate::postings::Postings::default();
@@ -120,6 +122,7 @@ impl Writer {
         }
         self.spare = self.spare.saturating_sub(batch.head.bytes - self.head.bytes);
         self.head = batch.head;
+        self.frame = std::mem::take(&mut batch.frame);
         let has_frame = batch.has_frame();
         for (key, more) in batch.keys {
             *self.keys.entry(key).or_default() += more;
