@@ -9,7 +9,9 @@ use nexus_events_dispatch::limits::{IDEMPOTENCY_KEYS_MAX, IDEMPOTENCY_WINDOW};
 use nexus_events_dispatch::store::Retention;
 use nexus_events_dispatch::{Clock, Result};
 
-use crate::limits::{CACHE_BYTES_DEFAULT, QUEUE_APPENDS_DEFAULT, QUEUE_BYTES_DEFAULT};
+use crate::limits::{
+    CACHE_BYTES_DEFAULT, COMMIT_SPREAD_MAX, LAG_DEFAULT, QUEUE_APPENDS_DEFAULT, QUEUE_BYTES_DEFAULT,
+};
 use crate::medium::{FileMedium, Medium};
 use crate::opening;
 use crate::store::Store;
@@ -17,6 +19,7 @@ use crate::store::Store;
 pub(crate) struct Options {
     pub(crate) retention: Retention,
     pub(crate) cache_bytes: usize,
+    pub(crate) lag: Duration,
     pub(crate) queue_appends: usize,
     pub(crate) queue_bytes: usize,
     pub(crate) dedup_window: Duration,
@@ -33,6 +36,7 @@ impl StoreBuilder {
         Self(Options {
             retention: Retention::new(),
             cache_bytes: CACHE_BYTES_DEFAULT,
+            lag: LAG_DEFAULT,
             queue_appends: QUEUE_APPENDS_DEFAULT,
             queue_bytes: QUEUE_BYTES_DEFAULT,
             dedup_window: IDEMPOTENCY_WINDOW,
@@ -43,7 +47,8 @@ impl StoreBuilder {
 
     /// How much of the log is kept. Default: everything.
     ///
-    /// It is enforced every 256 commits; what is beyond it may stay that much longer.
+    /// It is enforced every 256 commits, and at least once a minute or, where that is shorter, once
+    /// in the age; what is beyond it may stay that much longer.
     pub fn retention(mut self, retention: Retention) -> Self {
         self.0.retention = retention;
         self
@@ -52,6 +57,15 @@ impl StoreBuilder {
     /// How many bytes of the file are kept in memory. Default: 64 MiB.
     pub fn cache_bytes(mut self, most: usize) -> Self {
         self.0.cache_bytes = most;
+        self
+    }
+
+    /// How long a commit may wait for more appends while nobody in it waits for the disk: as long as
+    /// that, a publisher with [`Ack::Memory`](nexus_events_dispatch::store::Ack::Memory) is answered
+    /// at once, and what it appends is shown to readers that much later. Default: 2 ms; at
+    /// most 10 ms, as all of a commit is recorded at one time.
+    pub fn lag(mut self, longest: Duration) -> Self {
+        self.0.lag = longest.min(COMMIT_SPREAD_MAX);
         self
     }
 

@@ -1,8 +1,9 @@
 //! Appends that had an idempotency key, for as long as they are remembered.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
+use foldhash::HashMap;
 use nexus_events_dispatch::store::{Appended, Offset};
 use nexus_events_model::Text;
 
@@ -23,7 +24,7 @@ pub(crate) struct Happened {
 
 impl Happened {
     pub(crate) fn new(window: Duration, most: usize) -> Self {
-        Self { known: HashMap::new(), order: VecDeque::new(), window, most }
+        Self { known: HashMap::default(), order: VecDeque::new(), window, most }
     }
 
     pub(crate) fn len(&self) -> usize {

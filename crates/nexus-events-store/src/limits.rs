@@ -6,6 +6,8 @@
 //! assert_eq!(limits::BATCH_EVENTS_MAX, 4_096);
 //! ```
 
+use std::time::Duration;
+
 /// Bytes of the file that are kept in memory (64 MiB).
 pub const CACHE_BYTES_DEFAULT: usize = 64 * 1024 * 1024;
 
@@ -48,6 +50,22 @@ pub const TRIM_FRAMES_MAX: usize = 4_096;
 
 /// Commits after which the retention is enforced.
 pub const RETENTION_COMMITS: u64 = 256;
+
+/// The longest time after which it is, when there are fewer (1 minute). A shorter age that events
+/// may have is the time instead.
+pub const RETENTION_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// The shortest such time (100 ms).
+pub const RETENTION_WAIT_MIN: Duration = Duration::from_millis(100);
+
+/// How long a commit may wait for more, while nobody in it waits for the disk (2 ms).
+pub const LAG_DEFAULT: Duration = Duration::from_millis(2);
+
+/// Appends of one commit, and so all that are recorded at one time, come within this (10 ms).
+pub const COMMIT_SPREAD_MAX: Duration = Duration::from_millis(10);
+
+/// Appends that a commit waits for at a time; it takes those meanwhile that have come before.
+pub const GATHERED_AT_ONCE: usize = 64;
 
 /// Bytes that a copy of a store writes at a time (16 MiB).
 pub const COPY_BYTES: usize = 16 * 1024 * 1024;

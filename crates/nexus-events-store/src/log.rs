@@ -124,9 +124,10 @@ pub(crate) fn put(
     body: &[u8],
 ) -> Outcome<u64> {
     let mut bytes = 0;
-    for (index, part) in frame::split(heading.number, heading.first, body).iter().enumerate() {
-        frames.insert((heading.first, heading.number, index as u16), &part[..])?;
-        bytes += part.len() as u64;
+    for piece in frame::split(heading.number, heading.first, body) {
+        let place = (heading.first, heading.number, piece.index);
+        piece.write(frames.insert_reserve(place, piece.size())?.as_mut());
+        bytes += piece.size() as u64;
     }
     Ok(bytes)
 }

@@ -1,10 +1,12 @@
 //! Opening a store, and making one where there is none.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
+use foldhash::HashMap;
 use nexus_events_dispatch::store::{Bounds, Epoch, Offset};
 use nexus_events_dispatch::{Clock, Error, ErrorKind};
 use parking_lot::{Mutex, RwLock};
@@ -15,7 +17,7 @@ use crate::backend::{Backend, Pulse};
 use crate::builder::Options;
 use crate::bytes::unsealed;
 use crate::error::{Fault, Outcome, contained};
-use crate::frame::micros_of;
+use crate::frame::{FrameWriter, micros_of};
 use crate::happened::{self, Happened};
 use crate::log::{At, Log, headings};
 use crate::medium::{Disk, Medium, Opening};
@@ -226,6 +228,9 @@ fn assemble(
         keyed_events,
         retention: options.retention,
         since_retention: 0,
+        kept_at: Instant::now(),
+        frame: FrameWriter::default(),
+        lag: options.lag,
         expected: 0,
         spare: 0,
     };
@@ -274,7 +279,7 @@ impl Replay {
             meta,
             happened: Happened::new(options.dedup_window, options.dedup_keys),
             named: Vec::new(),
-            keys: HashMap::new(),
+            keys: HashMap::default(),
             keyed_events: 0,
             postings: Postings::default(),
             tail: Tail::default(),

@@ -1,8 +1,7 @@
 //! Lookups of a part of the log: which of its events have a type, a source, a conversation or a
 //! key. They only save work: what they name is compared again.
 
-use std::collections::HashMap;
-
+use foldhash::HashMap;
 use nexus_events_dispatch::store::{Select, StoredEvent};
 use nexus_events_model::{EventType, IdBuffer};
 
@@ -21,7 +20,9 @@ pub(crate) struct Postings {
     /// The times between which they were recorded, in microseconds since 1970.
     recorded: (i64, i64),
     types: HashMap<Box<str>, Vec<u32>>,
-    others: HashMap<u32, Vec<u32>>,
+    /// Each hash with a place, as they came: brought into an order when they are written down, and
+    /// few enough to be looked through until then.
+    others: Vec<(u32, u32)>,
 }
 
 /// The same in every process and release: FNV-1a, folded.
@@ -55,13 +56,7 @@ impl Postings {
             Some(list) => list.push(at),
             None => drop(self.types.insert(name.into(), vec![at])),
         }
-        let mut other = |kind, text: &str| {
-            let list = self.others.entry(hash(kind, text)).or_default();
-            // Two texts of one event may have one hash.
-            if list.last() != Some(&at) {
-                list.push(at);
-            }
-        };
+        let mut other = |kind, text: &str| self.others.push((hash(kind, text), at));
         other(SOURCE, event.source());
         if let Some(key) = &stored.key {
             other(KEY, key);
@@ -71,10 +66,35 @@ impl Postings {
         }
     }
 
+    /// Adds the lookups of the events that follow.
+    pub(crate) fn append(&mut self, after: Self) {
+        if after.is_empty() {
+            return;
+        }
+        if self.is_empty() {
+            *self = after;
+            return;
+        }
+        let by = (after.first - self.first) as u32;
+        self.last = after.last;
+        let recorded = (self.recorded, after.recorded);
+        self.recorded = (recorded.0.0.min(recorded.1.0), recorded.0.1.max(recorded.1.1));
+        for (name, list) in after.types {
+            self.types.entry(name).or_default().extend(list.iter().map(|at| at + by));
+        }
+        self.others.extend(after.others.iter().map(|(hash, at)| (*hash, at + by)));
+    }
+
     /// Where among them selected events can be, in order; `None` when anywhere.
     pub(crate) fn candidates(&self, select: &Select) -> Option<Vec<u32>> {
         let types = || self.types.iter().map(|(name, list)| (&**name, list.clone()));
-        let other = |hash| self.others.get(&hash).cloned().unwrap_or_default();
+        let other = |hash| {
+            let all = self.others.iter().filter(|(it, _)| *it == hash).map(|(_, at)| *at);
+            let mut all: Vec<u32> = all.collect();
+            // Two texts of one event may have one hash.
+            all.dedup();
+            all
+        };
         candidates(select, self.recorded, types, other)
     }
 
@@ -88,29 +108,31 @@ impl Postings {
         for (name, list) in &self.types {
             put_bytes(&mut into, name.as_bytes());
             let mut bytes = Vec::new();
-            put_list(&mut bytes, list);
+            put_list(&mut bytes, list.iter().copied());
             put_bytes(&mut into, &bytes);
         }
-        let mut others: Vec<_> = self.others.iter().collect();
-        others.sort_unstable_by_key(|(hash, _)| **hash);
-        put_number(&mut into, others.len() as u64);
+        let mut others = self.others.clone();
+        others.sort_unstable();
+        others.dedup();
+        let others = || others.chunk_by(|(before, _), (hash, _)| before == hash);
+        put_number(&mut into, others().count() as u64);
         let mut lists = Vec::new();
-        for (hash, list) in others {
-            into.extend_from_slice(&hash.to_le_bytes());
+        for all in others() {
+            into.extend_from_slice(&all[0].0.to_le_bytes());
             into.extend_from_slice(&(lists.len() as u32).to_le_bytes());
-            put_list(&mut lists, list);
+            put_list(&mut lists, all.iter().map(|(_, at)| *at));
         }
         into.extend_from_slice(&lists);
         into
     }
 }
 
-fn put_list(into: &mut Vec<u8>, list: &[u32]) {
+fn put_list(into: &mut Vec<u8>, list: impl ExactSizeIterator<Item = u32>) {
     put_number(into, list.len() as u64);
     let mut before = 0;
     for at in list {
         put_number(into, u64::from(at - before));
-        before = *at;
+        before = at;
     }
 }
 

@@ -1,12 +1,12 @@
 //! Appends and other work in line for the writer.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nexus_events_dispatch::store::{Append, Appended, Progress, Retention, Trimmed};
 use nexus_events_dispatch::{Error, Result};
 use nexus_events_model::Text;
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
 use crate::limits::{BATCH_APPENDS_MAX, BATCH_BYTES_MAX, BATCH_EVENTS_MAX};
@@ -31,11 +31,14 @@ pub(crate) enum Work {
 
 /// What the writer does next.
 pub(crate) enum Next {
-    Appends(Vec<Waiting>),
+    /// What a commit begins with.
+    Appends(VecDeque<Waiting>, Filled),
     Trim(Retention, Answer<Trimmed>),
     Compact(Progress, Answer<u64>),
     KeyVersion(Text, Answer<u64>),
     Close,
+    /// Nobody came for as long as was waited.
+    Nothing,
 }
 
 #[derive(Default)]
@@ -130,61 +133,110 @@ impl Queue {
         self.line.lock().appends as u64
     }
 
-    /// What the writer does next, waited for. Where it can expect so many appends, it gives them
-    /// this long to come.
-    pub(crate) fn next(&self, expected: usize, patience: Duration) -> Next {
+    /// What the writer does next, waited for, but not beyond this.
+    pub(crate) fn next(&self, until: Option<Instant>) -> Next {
         let mut line = self.line.lock();
-        self.wait(&mut line, expected, patience);
         while line.work.is_empty() {
             line.wanted = 1;
-            self.grown.wait(&mut line);
-            self.wait(&mut line, expected, patience);
+            let is_over = match until {
+                Some(until) => self.grown.wait_until(&mut line, until).timed_out(),
+                None => {
+                    self.grown.wait(&mut line);
+                    false
+                }
+            };
+            if is_over && line.work.is_empty() {
+                return Next::Nothing;
+            }
         }
-        line.take()
+        let mut filled = Filled::default();
+        let appends = line.appends(&mut filled);
+        match appends.is_empty() {
+            true => line.other(),
+            false => Next::Appends(appends, filled),
+        }
     }
 
-    /// Waits for so many appends, but not when there is other work.
-    fn wait(&self, line: &mut MutexGuard<'_, Line>, expected: usize, patience: Duration) {
-        if patience.is_zero() {
-            return;
-        }
-        let until = Instant::now() + patience;
-        line.wanted = expected;
-        while line.appends < line.wanted && line.appends == line.work.len() {
-            if self.grown.wait_until(line, until).timed_out() {
-                return;
+    /// More appends for a commit: those in line, when there are so many or it is this late.
+    /// None when it is full, and where other work is in line before them.
+    pub(crate) fn more(
+        &self,
+        filled: &mut Filled,
+        wanted: usize,
+        until: Instant,
+    ) -> VecDeque<Waiting> {
+        let mut line = self.line.lock();
+        line.wanted = wanted;
+        // Other work waits for the commit, so that is made at once.
+        while line.appends < wanted && line.appends == line.work.len() {
+            if self.grown.wait_until(&mut line, until).timed_out() {
+                break;
             }
+        }
+        line.appends(filled)
+    }
+
+    /// Puts back what was taken from the line last.
+    pub(crate) fn put_back(&self, appends: VecDeque<Waiting>) {
+        let mut line = self.line.lock();
+        for one in appends.into_iter().rev() {
+            line.appends += 1;
+            line.bytes += one.size;
+            line.work.push_front(Work::Append(one));
         }
     }
 }
 
+/// How much there is in a commit.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Filled {
+    pub(crate) appends: usize,
+    events: usize,
+    bytes: usize,
+}
+
+impl Filled {
+    /// Whether another append has its place; the first one always does.
+    fn takes(&mut self, next: &Waiting) -> bool {
+        let (events, bytes) = (self.events + next.append.events.len(), self.bytes + next.size);
+        let is_full = self.appends >= BATCH_APPENDS_MAX
+            || events > BATCH_EVENTS_MAX
+            || bytes > BATCH_BYTES_MAX;
+        if is_full && self.appends > 0 {
+            return false;
+        }
+        *self = Self { appends: self.appends + 1, events, bytes };
+        true
+    }
+}
+
 impl Line {
-    fn take(&mut self) -> Next {
-        let (mut taken, mut events, mut bytes) = (Vec::new(), 0, 0);
-        while let Some(Work::Append(next)) = self.work.front() {
-            events += next.append.events.len();
-            bytes += next.size;
-            let is_enough = taken.len() >= BATCH_APPENDS_MAX
-                || events > BATCH_EVENTS_MAX
-                || bytes > BATCH_BYTES_MAX;
-            if is_enough && !taken.is_empty() {
-                break;
-            }
-            if let Some(Work::Append(next)) = self.work.pop_front() {
-                self.appends -= 1;
-                self.bytes -= next.size;
-                taken.push(next);
+    /// The appends that are first in line, as many as there is room for.
+    fn appends(&mut self, filled: &mut Filled) -> VecDeque<Waiting> {
+        let mut taken = VecDeque::new();
+        while let Some(next) = self.work.pop_front() {
+            match next {
+                Work::Append(next) if filled.takes(&next) => {
+                    self.appends -= 1;
+                    self.bytes -= next.size;
+                    taken.push_back(next);
+                }
+                other => {
+                    self.work.push_front(other);
+                    break;
+                }
             }
         }
-        if !taken.is_empty() {
-            return Next::Appends(taken);
-        }
+        taken
+    }
+
+    fn other(&mut self) -> Next {
         match self.work.pop_front() {
             Some(Work::Trim(retention, answer)) => Next::Trim(retention, answer),
             Some(Work::Compact(progress, answer)) => Next::Compact(progress, answer),
             Some(Work::KeyVersion(key, answer)) => Next::KeyVersion(key, answer),
             Some(Work::Close) => Next::Close,
-            Some(Work::Append(_)) | None => Next::Appends(Vec::new()),
+            Some(Work::Append(_)) | None => Next::Nothing,
         }
     }
 }

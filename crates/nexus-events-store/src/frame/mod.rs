@@ -60,6 +60,7 @@ mod tests {
     use nexus_events_dispatch::store::Append;
     use nexus_events_model::{Event, Payload};
 
+    use super::parts::Piece;
     use super::*;
 
     fn stored() -> (Vec<Vec<u8>>, Vec<Event>) {
@@ -70,11 +71,14 @@ mod tests {
         };
         let events: Vec<Event> = (0..200).map(event).collect();
         let append = events.iter().cloned().fold(Append::new(), Append::event);
-        let mut writer = FrameWriter::new(Heading { number: 3, first: 7, ..Heading::default() });
+        let mut writer = FrameWriter::default();
+        writer.begin(Heading { number: 99, first: 99, ..Heading::default() });
+        writer.events(&append.events[..3]).unwrap();
+        writer.begin(Heading { number: 3, first: 7, ..Heading::default() });
         writer.events(&append.events).unwrap();
-        let (heading, body) = writer.finish(9);
+        let (heading, body) = writer.finish(9, &[]);
         assert_eq!((heading.events, heading.last()), (200, 206));
-        (split(3, 7, &body), events)
+        (split(3, 7, body).iter().map(Piece::to_bytes).collect(), events)
     }
 
     #[test]

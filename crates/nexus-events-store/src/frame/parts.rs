@@ -24,34 +24,58 @@ pub(crate) struct Part<'b> {
     pub(crate) body: &'b [u8],
 }
 
-/// The body of a frame in parts as they are stored.
-pub(crate) fn split(number: u64, first: u64, body: &[u8]) -> Vec<Vec<u8>> {
-    let mut bodies = Vec::new();
+/// A piece of the body of a frame, to be stored as one of its parts.
+pub(crate) struct Piece<'b> {
+    number: u64,
+    first: u64,
+    pub(crate) index: u16,
+    count: u16,
+    body: &'b [u8],
+}
+
+/// The body of a frame in pieces.
+pub(crate) fn split(number: u64, first: u64, body: &[u8]) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
     let mut rest = body;
     loop {
-        let (now, later) = rest.split_at(fitting(rest.len(), body.len()));
-        bodies.push(now);
+        let (body, later) = rest.split_at(fitting(rest.len(), body.len()));
+        pieces.push(Piece { number, first, index: pieces.len() as u16, count: 0, body });
         rest = later;
         if rest.is_empty() {
             break;
         }
     }
-    let count = bodies.len() as u16;
-    let part = |(index, body): (usize, &&[u8])| {
-        let mut part = Vec::with_capacity(HEADER + body.len());
-        part.extend_from_slice(&MARK);
-        part.extend_from_slice(&[0; 4]);
-        part.extend_from_slice(&number.to_le_bytes());
-        part.extend_from_slice(&first.to_le_bytes());
-        part.extend_from_slice(&(index as u16).to_le_bytes());
-        part.extend_from_slice(&count.to_le_bytes());
-        part.extend_from_slice(&(body.len() as u32).to_le_bytes());
-        part.extend_from_slice(body);
-        let sum = crc32c::crc32c(&part[8..]);
-        part[4..8].copy_from_slice(&sum.to_le_bytes());
-        part
-    };
-    bodies.iter().enumerate().map(part).collect()
+    let count = pieces.len() as u16;
+    pieces.iter_mut().for_each(|piece| piece.count = count);
+    pieces
+}
+
+impl Piece<'_> {
+    /// How many bytes it takes where it is stored.
+    pub(crate) fn size(&self) -> usize {
+        HEADER + self.body.len()
+    }
+
+    /// Writes it where it is stored, which has room for exactly this.
+    pub(crate) fn write(&self, into: &mut [u8]) {
+        let (header, body) = into.split_at_mut(HEADER);
+        header[..4].copy_from_slice(&MARK);
+        header[8..16].copy_from_slice(&self.number.to_le_bytes());
+        header[16..24].copy_from_slice(&self.first.to_le_bytes());
+        header[24..26].copy_from_slice(&self.index.to_le_bytes());
+        header[26..28].copy_from_slice(&self.count.to_le_bytes());
+        header[28..].copy_from_slice(&(self.body.len() as u32).to_le_bytes());
+        body.copy_from_slice(self.body);
+        let sum = crc32c::crc32c(&into[8..]);
+        into[4..8].copy_from_slice(&sum.to_le_bytes());
+    }
+
+    #[cfg(test)]
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![0; self.size()];
+        self.write(&mut bytes);
+        bytes
+    }
 }
 
 /// How much of what is left goes into the next part: all, if little of its page is wasted.
@@ -110,7 +134,7 @@ mod tests {
     fn every_length_joins_again_and_wastes_little() {
         for length in [0, 1, 4_000, 4_032, 4_033, 33_000, 66_000, 70_000, 140_000, 5_000_000] {
             let body: Vec<u8> = (0..length).map(|at| at as u8).collect();
-            let stored = split(7, 9, &body);
+            let stored: Vec<_> = split(7, 9, &body).iter().map(Piece::to_bytes).collect();
             let parts: Vec<_> = stored.iter().map(|part| Part::read(part).unwrap()).collect();
             assert_eq!(join(&parts).unwrap(), body);
             assert!(join(&parts[1..]).is_err());
@@ -122,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_changed_bit_is_seen() {
-        let stored = split(7, 9, b"some events").remove(0);
+        let stored = split(7, 9, b"some events")[0].to_bytes();
         for bit in 0..stored.len() * 8 {
             let mut changed = stored.clone();
             changed[bit / 8] ^= 1 << (bit % 8);

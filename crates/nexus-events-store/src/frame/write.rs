@@ -1,27 +1,34 @@
 //! Writing a frame.
 
-use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::ops::Range;
 
+use foldhash::HashMap;
 use nexus_events_dispatch::Result;
 use nexus_events_dispatch::store::KeyedEvent;
 
 use super::envelope::{self, Texts};
 use super::{FORMAT, Heading, Named};
 use crate::bytes::{put_bytes, put_number, put_signed};
+use crate::limits::BATCH_BYTES_MAX;
 
-/// A frame that is written.
+/// A frame that is written. It is used for one after the other, and keeps its room.
+#[derive(Default)]
 pub(crate) struct FrameWriter {
     heading: Heading,
     lists: Lists,
-    named: Vec<Named>,
     ends: Vec<u32>,
     events: Vec<u8>,
+    body: Vec<u8>,
 }
 
 /// Texts that are written once.
 #[derive(Default)]
 struct List {
-    numbers: HashMap<Box<str>, u64>,
+    /// The hash of each text to its number and where it is written. Of two with one hash the later
+    /// one is found, and the other written again.
+    numbers: HashMap<u64, (u64, Range<usize>)>,
+    count: u64,
     /// In the order of their numbers, one behind the other.
     written: Vec<u8>,
 }
@@ -34,17 +41,28 @@ struct Lists {
 
 impl List {
     fn number(&mut self, text: &str) -> u64 {
-        if let Some(number) = self.numbers.get(text) {
+        let hash = self.numbers.hasher().hash_one(text);
+        if let Some((number, place)) = self.numbers.get(&hash)
+            && self.written[place.clone()] == *text.as_bytes()
+        {
             return *number;
         }
-        let number = self.numbers.len() as u64;
+        let number = self.count;
+        self.count += 1;
         put_bytes(&mut self.written, text.as_bytes());
-        self.numbers.insert(text.into(), number);
+        let end = self.written.len();
+        self.numbers.insert(hash, (number, end - text.len()..end));
         number
     }
 
+    fn clear(&mut self) {
+        self.numbers.clear();
+        self.count = 0;
+        self.written.clear();
+    }
+
     fn put(&self, into: &mut Vec<u8>) {
-        put_number(into, self.numbers.len() as u64);
+        put_number(into, self.count);
         into.extend_from_slice(&self.written);
     }
 }
@@ -60,14 +78,16 @@ impl Texts for Lists {
 }
 
 impl FrameWriter {
-    /// Nothing yet; of the heading, events and commit are filled in later.
-    pub(crate) fn new(heading: Heading) -> Self {
-        Self {
-            heading: Heading { events: 0, ..heading },
-            lists: Lists::default(),
-            named: Vec::new(),
-            ends: Vec::new(),
-            events: Vec::new(),
+    /// Begins another one; of its heading, events and commit are filled in later.
+    pub(crate) fn begin(&mut self, heading: Heading) {
+        self.heading = Heading { events: 0, ..heading };
+        self.lists.types.clear();
+        self.lists.texts.clear();
+        self.ends.clear();
+        for bytes in [&mut self.events, &mut self.body] {
+            bytes.clear();
+            // One append may be larger than most commits.
+            bytes.shrink_to(BATCH_BYTES_MAX);
         }
     }
 
@@ -97,38 +117,31 @@ impl FrameWriter {
         Ok(())
     }
 
-    pub(crate) fn named(&mut self, named: Named) {
-        self.named.push(named);
-    }
-
-    pub(crate) fn heading(&self) -> Heading {
-        self.heading
-    }
-
     pub(crate) fn bytes(&self) -> u64 {
         self.events.len() as u64
     }
 
-    /// Its body, when the last commit in it has this number.
-    pub(crate) fn finish(mut self, commit: u64) -> (Heading, Vec<u8>) {
-        self.heading.commit = commit;
-        let heading = self.heading;
+    /// Its body, when the last commit in it has this number, and these of its appends have an
+    /// idempotency key.
+    pub(crate) fn finish(&mut self, commit: u64, named: &[Named]) -> (Heading, &[u8]) {
+        let heading = Heading { commit, ..self.heading };
         let Lists { types, texts } = &self.lists;
         let lists = types.written.len() + texts.written.len();
-        let mut body = Vec::with_capacity(self.events.len() + lists + 4 * self.ends.len() + 128);
+        let body = &mut self.body;
+        body.reserve(self.events.len() + lists + 4 * self.ends.len() + 128);
         body.push(FORMAT);
-        put_number(&mut body, heading.events);
-        put_number(&mut body, commit);
-        put_signed(&mut body, heading.recorded);
-        put_number(&mut body, heading.bytes_before);
-        types.put(&mut body);
-        texts.put(&mut body);
-        put_number(&mut body, self.named.len() as u64);
-        for named in &self.named {
-            put_bytes(&mut body, named.key.as_bytes());
-            put_number(&mut body, named.first - heading.first);
-            put_number(&mut body, named.last + 1 - named.first);
-            put_number(&mut body, commit - named.version);
+        put_number(body, heading.events);
+        put_number(body, commit);
+        put_signed(body, heading.recorded);
+        put_number(body, heading.bytes_before);
+        types.put(body);
+        texts.put(body);
+        put_number(body, named.len() as u64);
+        for named in named {
+            put_bytes(body, named.key.as_bytes());
+            put_number(body, named.first - heading.first);
+            put_number(body, named.last + 1 - named.first);
+            put_number(body, commit - named.version);
         }
         for end in &self.ends {
             body.extend_from_slice(&end.to_le_bytes());

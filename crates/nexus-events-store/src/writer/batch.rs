@@ -1,41 +1,37 @@
 //! Appends that are committed together.
 
-use std::collections::HashMap;
-
+use foldhash::HashMap;
 use nexus_events_dispatch::store::{Append, Appended, Offset, StoredEvent};
 use nexus_events_dispatch::{Error, ErrorKind};
 use nexus_events_model::Text;
-use redb::{Database, WriteTransaction};
+use redb::WriteTransaction;
 
 use super::Writer;
 use super::states::States;
 use crate::error::{Fault, Outcome};
 use crate::frame::{FrameWriter, Heading, Named, time_of};
 use crate::happened::{self, duplicate};
-use crate::limits::RESERVE_BYTES;
+use crate::limits::{BATCH_EVENTS_MAX, RESERVE_BYTES};
 use crate::log;
+use crate::postings::Postings;
 use crate::queue::Waiting;
 use crate::schema::{self, FRAMES, HAPPENED, Head, KEYS};
+use crate::shared::add;
 
 /// A commit in the making, and what the writer takes over when it is made.
 pub(super) struct Batch {
-    /// To be committed, unless there is nothing.
-    pub(super) txn: Option<WriteTransaction>,
     pub(super) head: Head,
+    pub(super) frame: FrameWriter,
     pub(super) keys: HashMap<Text, u64>,
     pub(super) named: Vec<Named>,
     /// Where each idempotency key is among them.
     named_at: HashMap<Text, usize>,
     pub(super) stored: Vec<StoredEvent>,
-    /// One for each append.
-    pub(super) verdicts: Vec<Result<Appended, Error>>,
-    pub(super) has_frame: bool,
+    pub(super) postings: Postings,
     pub(super) sealed: bool,
     pub(super) keys_written: bool,
     pub(super) taken: u64,
-    pub(super) duplicates: u64,
-    pub(super) refused: u64,
-    recorded: i64,
+    pub(super) recorded: i64,
     /// The bytes there is room for on the disk, and those that this takes.
     room: Option<u64>,
     takes: u64,
@@ -45,57 +41,42 @@ pub(super) struct Batch {
 const COMMIT_BYTES: u64 = 128 * 1024;
 
 impl Batch {
-    pub(super) fn build(
-        writer: &mut Writer,
-        database: &Database,
-        waiting: &[Waiting],
-    ) -> Outcome<Self> {
+    /// Nothing yet but a seal, where one is due.
+    pub(super) fn begin(writer: &mut Writer, txn: &WriteTransaction) -> Outcome<Self> {
         let recorded = writer.now();
         writer.happened.forget(recorded);
         let free = writer.shared.medium.free_space(&writer.shared.path)?;
+        let head = writer.head;
+        let mut frame = std::mem::take(&mut writer.frame);
+        frame.begin(Heading {
+            number: head.frame + 1,
+            first: head.next,
+            recorded,
+            bytes_before: head.bytes,
+            ..Heading::default()
+        });
         let mut batch = Self {
-            txn: None,
-            head: writer.head,
-            keys: HashMap::new(),
+            head,
+            frame,
+            keys: HashMap::default(),
             named: Vec::new(),
-            named_at: HashMap::new(),
-            stored: Vec::new(),
-            verdicts: Vec::with_capacity(waiting.len()),
-            has_frame: false,
+            named_at: HashMap::default(),
+            stored: Vec::with_capacity(writer.expected.min(BATCH_EVENTS_MAX)),
+            postings: Postings::default(),
             sealed: false,
             keys_written: false,
             taken: 0,
-            duplicates: 0,
-            refused: 0,
             recorded,
             room: free.map(|free| free.saturating_add(writer.spare)),
             takes: COMMIT_BYTES,
         };
-        let heading = Heading {
-            number: batch.head.frame + 1,
-            first: batch.head.next,
-            recorded,
-            bytes_before: batch.head.bytes,
-            ..Heading::default()
-        };
-        let mut frame = FrameWriter::new(heading);
-        let txn = database.begin_write()?;
-        batch.seal_if_due(writer, &txn)?;
-        {
-            let mut states = States::new(&txn);
-            for one in waiting {
-                let verdict = batch.take(writer, one, &mut frame, &mut states)?;
-                batch.verdicts.push(verdict);
-            }
-        }
-        if batch.taken == 0 {
-            // A seal alone waits for the next commit.
-            txn.abort()?;
-            return Ok(batch);
-        }
-        batch.write(writer, frame, &txn)?;
-        batch.txn = Some(txn);
+        batch.seal_if_due(writer, txn)?;
         Ok(batch)
+    }
+
+    /// Whether it has events, and so a frame.
+    pub(super) fn has_frame(&self) -> bool {
+        !self.stored.is_empty()
     }
 
     /// Whether there is room for so much more.
@@ -103,11 +84,11 @@ impl Batch {
         self.room.is_none_or(|room| self.takes + more <= room)
     }
 
-    fn take(
+    /// Takes an append, if nothing is against it.
+    pub(super) fn take(
         &mut self,
         writer: &Writer,
         waiting: &Waiting,
-        frame: &mut FrameWriter,
         states: &mut States<'_>,
     ) -> Outcome<Result<Appended, Error>> {
         let append = &waiting.append;
@@ -115,17 +96,17 @@ impl Batch {
             let here = || self.named_at.get(key).and_then(|at| self.named.get(*at));
             writer.happened.get(key).or_else(here)
         }) {
-            self.duplicates += 1;
+            add(&writer.shared.counts.duplicates, 1);
             return Ok(Ok(duplicate(named)));
         }
         let checked = match self.check(writer, waiting, states) {
-            Ok(Ok(())) => frame.events(&append.events),
+            Ok(Ok(())) => self.frame.events(&append.events),
             Ok(refused) => refused,
             Err(fault @ Fault::Damage(_)) => Err(fault.at(&writer.shared.path)),
             Err(fault) => return Err(fault),
         };
         if let Err(error) = checked {
-            self.refused += 1;
+            add(&writer.shared.counts.refused, 1);
             return Ok(Err(error));
         }
         let commit = self.head.commit + 1;
@@ -183,7 +164,9 @@ impl Batch {
                 *self.keys.entry(key.clone()).or_default() += 1;
             }
             let (key, event) = (keyed.key.clone(), keyed.event.clone());
-            self.stored.push(StoredEvent::new(offset, key, recorded, event));
+            let stored = StoredEvent::new(offset, key, recorded, event);
+            self.postings.add(&stored);
+            self.stored.push(stored);
         }
         self.head.commit = commit;
         self.takes += 2 * size as u64;
@@ -197,14 +180,9 @@ impl Batch {
         Appended::new(Offset::new(first), Offset::new(last), commit, recorded)
     }
 
-    fn write(
-        &mut self,
-        writer: &Writer,
-        mut frame: FrameWriter,
-        txn: &WriteTransaction,
-    ) -> Outcome<()> {
-        self.has_frame = frame.heading().events > 0;
-        if !self.has_frame {
+    /// Writes all of it into the tables.
+    pub(super) fn write(&mut self, writer: &Writer, txn: &WriteTransaction) -> Outcome<()> {
+        if !self.has_frame() {
             if !self.named.is_empty() {
                 let mut table = txn.open_table(HAPPENED)?;
                 writer.forget_rows(&mut table, self.recorded)?;
@@ -212,11 +190,10 @@ impl Batch {
             }
             return schema::write_head(txn, self.head);
         }
-        self.named.iter().for_each(|named| frame.named(named.clone()));
         self.head.frame += 1;
-        self.head.bytes += frame.bytes();
-        let (heading, body) = frame.finish(self.head.commit);
-        log::put(&mut txn.open_table(FRAMES)?, &heading, &body)?;
+        self.head.bytes += self.frame.bytes();
+        let (heading, body) = self.frame.finish(self.head.commit, &self.named);
+        log::put(&mut txn.open_table(FRAMES)?, &heading, body)?;
         Ok(())
     }
 

@@ -1,14 +1,16 @@
 //! How much of the log is kept, and giving room back to the disk.
 
+use std::time::{Duration, Instant};
+
 use nexus_events_dispatch::store::{Cursor, Held, Offset, Progress, Retention, Trimmed, space};
-use nexus_events_dispatch::{Error, Result};
+use nexus_events_dispatch::{Error, ErrorKind, Result};
 use redb::{Database, ReadableDatabase, ReadableTable};
 
 use super::Writer;
 use crate::error::{Fault, Outcome, contained};
 use crate::frame::{Named, micros_of};
 use crate::happened;
-use crate::limits::TRIM_FRAMES_MAX;
+use crate::limits::{RETENTION_COMMITS, RETENTION_WAIT_MAX, RETENTION_WAIT_MIN, TRIM_FRAMES_MAX};
 use crate::log::{At, Log, headings};
 use crate::schema::{self, BLOCKS, FRAMES, HAPPENED, Head, STATE};
 
@@ -21,6 +23,36 @@ struct Goal {
 }
 
 impl Writer {
+    /// When the retention is next to be enforced, where there is nothing else to do until then.
+    pub(super) fn kept_until(&self) -> Option<Instant> {
+        let Head { first, next, .. } = self.head;
+        let may_be_due = match self.retention.age_max {
+            Some(_) => first < next,
+            None => self.since_retention > 0 && self.retention != Retention::new(),
+        };
+        (may_be_due && self.shared.check().is_ok()).then(|| self.kept_at + self.kept_every())
+    }
+
+    fn kept_every(&self) -> Duration {
+        let age = self.retention.age_max.unwrap_or(RETENTION_WAIT_MAX);
+        age.clamp(RETENTION_WAIT_MIN, RETENTION_WAIT_MAX)
+    }
+
+    /// Enforces the retention, now and then.
+    pub(super) fn keep_now_and_then(&mut self) {
+        let is_late = self.kept_until().is_some_and(|until| until <= Instant::now());
+        let is_due = self.since_retention >= RETENTION_COMMITS || is_late;
+        if !is_due || self.retention == Retention::new() || self.shared.check().is_err() {
+            return;
+        }
+        (self.since_retention, self.kept_at) = (0, Instant::now());
+        if let Err(error) = self.trim(self.retention)
+            && error.kind() != ErrorKind::Poisoned
+        {
+            tracing::warn!(%error, "a store could not remove what is beyond its retention");
+        }
+    }
+
     pub(super) fn trim(&mut self, retention: Retention) -> Result<Trimmed> {
         self.revive()?;
         let shared = self.shared.clone();

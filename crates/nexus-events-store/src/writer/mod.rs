@@ -1,27 +1,28 @@
 //! The one thread that writes: it takes what is in line, commits it together, and answers.
 
 mod batch;
+mod gather;
 mod keep;
 mod seal;
 mod states;
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use nexus_events_dispatch::store::{Ack, Appended, CloseReport, Retention, StoredEvent};
-use nexus_events_dispatch::{Error, ErrorKind, Result};
+use foldhash::HashMap;
+use nexus_events_dispatch::store::{CloseReport, Retention, StoredEvent};
+use nexus_events_dispatch::{Error, Result};
 use nexus_events_model::Text;
-use parking_lot::Mutex;
 use redb::{Database, ReadableDatabase};
 
 use self::batch::Batch;
+use self::gather::Answers;
 use crate::error::{Fault, Outcome, contained};
-use crate::frame::{Named, micros_of};
+use crate::frame::{FrameWriter, Named, micros_of};
 use crate::happened::Happened;
-use crate::limits::RETENTION_COMMITS;
 use crate::opening;
-use crate::queue::{Answer, Next, Waiting};
+use crate::queue::{Filled, Next, Waiting};
 use crate::schema::{self, FRAMES, Head, KEYS, META};
 use crate::shared::{End, Shared, add};
 
@@ -36,30 +37,25 @@ pub(crate) struct Writer {
     pub(crate) keys: HashMap<Text, u64>,
     pub(crate) keyed_events: u64,
     pub(crate) retention: Retention,
+    /// Commits since the retention was enforced, and when that was.
     pub(crate) since_retention: u64,
+    pub(crate) kept_at: Instant,
     /// About how many bytes of the file are free, because trims have freed them.
     pub(crate) spare: u64,
+    /// Where frames are made, one after the other.
+    pub(crate) frame: FrameWriter,
+    /// How long a commit waits for more, while nobody in it waits for the disk.
+    pub(crate) lag: Duration,
     /// How many appends may share the next commit.
     pub(crate) expected: usize,
 }
-
-/// Those who wait for the operating system to have it.
-type Buffered = Arc<Mutex<Vec<(Answer<Appended>, Appended)>>>;
 
 impl Writer {
     /// Works until the store is closed.
     pub(crate) fn run(mut self) {
         loop {
-            // Those who were just answered are likely to come again, and then share a sync; it is
-            // worth a part of what one costs. A lone publisher waits for nobody.
-            let expected = std::mem::take(&mut self.expected);
-            let patience = match expected {
-                0..=1 => Duration::ZERO,
-                _ => Duration::from_nanos(self.shared.pulse.last_sync_nanos() / 4),
-            };
-            let next = self.shared.queue.next(expected, patience);
-            match next {
-                Next::Appends(waiting) => self.appends(waiting),
+            match self.shared.queue.next(self.kept_until()) {
+                Next::Appends(line, filled) => self.appends(line, filled),
                 Next::Trim(retention, answer) => {
                     let _ = answer.send(self.trim(retention));
                 }
@@ -69,8 +65,10 @@ impl Writer {
                 Next::KeyVersion(key, answer) => {
                     let _ = answer.send(self.key_version(&key));
                 }
+                Next::Nothing => {}
                 Next::Close => return self.close(),
             }
+            self.keep_now_and_then();
         }
     }
 
@@ -78,95 +76,41 @@ impl Writer {
         micros_of(self.shared.clock.now())
     }
 
-    fn appends(&mut self, waiting: Vec<Waiting>) {
-        let answers = |waiting: Vec<Waiting>, error: &dyn Fn() -> Error| {
-            for one in waiting {
-                let _ = one.answer.send(Err(error()));
-            }
-        };
+    fn appends(&mut self, line: VecDeque<Waiting>, filled: Filled) {
+        let mut answers = Answers::to(line);
         if let Err(error) = self.revive() {
-            let (kind, text) = (error.kind(), error.to_string());
-            return answers(waiting, &|| Error::of_store(kind, text.clone()));
+            return answers.refuse(&error);
         }
         let shared = self.shared.clone();
         let database = shared.database.read();
-        let Some(open) = &*database else {
-            return answers(waiting, &|| shared.poisoned());
-        };
-        let built = contained(|| Batch::build(self, open, &waiting));
-        let mut batch = match built {
-            Ok(batch) => batch,
+        let Some(open) = &*database else { return answers.refuse(&shared.poisoned()) };
+        let gathered = contained(|| self.gather(open, filled, &mut answers));
+        let (batch, txn) = match gathered {
+            Ok((batch, Some(txn))) => (batch, txn),
+            Ok((_, None)) => return answers.give(),
             Err(fault) => {
                 drop(database);
-                let error = self.failed(fault);
-                let (kind, text) = (error.kind(), error.to_string());
-                return answers(waiting, &|| Error::of_store(kind, text.clone()));
+                return answers.refuse(&self.failed(fault));
             }
         };
-        let Some(txn) = batch.txn.take() else {
-            drop(database);
-            self.count(&batch);
-            for (one, verdict) in waiting.into_iter().zip(batch.verdicts) {
-                let _ = one.answer.send(verdict);
-            }
-            return;
-        };
-        let mut synced = Vec::new();
-        let buffered = Buffered::default();
-        for (one, verdict) in waiting.into_iter().zip(std::mem::take(&mut batch.verdicts)) {
-            match (verdict, one.append.ack) {
-                (Ok(appended), Ack::Memory) => drop(one.answer.send(Ok(appended))),
-                (Ok(appended), Ack::Buffered) => buffered.lock().push((one.answer, appended)),
-                (Ok(appended), _) => synced.push((one.answer, appended)),
-                (Err(error), _) => drop(one.answer.send(Err(error))),
-            }
-        }
-        if !buffered.lock().is_empty() {
-            let buffered = buffered.clone();
-            shared.pulse.when_written(move || {
-                for (answer, appended) in buffered.lock().drain(..) {
-                    let _ = answer.send(Ok(appended));
-                }
-            });
-        } else {
-            shared.pulse.when_written(|| ());
-        }
+        answers.tell_when_written(&shared.pulse);
         let committed = contained(|| Ok(txn.commit()?));
         let was_written = shared.pulse.disarm();
         drop(database);
-        synced.append(&mut buffered.lock());
         let failure = match committed {
             Ok(()) => None,
             Err(fault) => self.failed_commit(fault, was_written.then_some(batch.head)),
         };
-        match failure {
-            None => {
-                self.count(&batch);
-                self.committed(batch);
-                self.expected = shared.queue.waiting() as usize + synced.len();
-                for (answer, appended) in synced {
-                    let _ = answer.send(Ok(appended));
-                }
-                self.keep_now_and_then();
-            }
-            Some(error) => {
-                for (answer, _) in synced {
-                    let text = error.to_string();
-                    let _ = answer.send(Err(Error::of_store(error.kind(), text)));
-                }
-            }
+        if let Some(error) = failure {
+            return answers.refuse(&error);
         }
-    }
-
-    fn count(&self, batch: &Batch) {
-        let counts = &self.shared.counts;
-        add(&counts.refused, batch.refused);
-        add(&counts.duplicates, batch.duplicates);
-        add(&counts.appends, batch.taken);
+        self.committed(batch);
+        self.expected = shared.queue.waiting() as usize + answers.waiting();
+        answers.give();
     }
 
     /// Takes over what is on the disk now, and shows it.
-    fn committed(&mut self, batch: Batch) {
+    fn committed(&mut self, mut batch: Batch) {
         let shared = self.shared.clone();
         if batch.sealed {
             *shared.head.lock() = crate::postings::Postings::default();
@@ -178,27 +122,28 @@ impl Writer {
         }
         self.spare = self.spare.saturating_sub(batch.head.bytes - self.head.bytes);
         self.head = batch.head;
+        self.frame = std::mem::take(&mut batch.frame);
+        let has_frame = batch.has_frame();
         for (key, more) in batch.keys {
             *self.keys.entry(key).or_default() += more;
             self.keyed_events += more;
         }
         for named in batch.named {
-            if batch.has_frame {
+            if has_frame {
                 self.named.push(named.clone());
             }
             self.happened.add(named);
         }
+        add(&shared.counts.appends, batch.taken);
         add(&shared.counts.commits, 1);
+        self.since_retention += 1;
+        shared.head.lock().append(batch.postings);
         self.show(batch.stored);
     }
 
     /// Shows new events.
     fn show(&mut self, stored: Vec<StoredEvent>) {
         let shared = &self.shared;
-        {
-            let mut head = shared.head.lock();
-            stored.iter().for_each(|stored| head.add(stored));
-        }
         let removed = {
             let mut tail = shared.tail.lock();
             stored.into_iter().for_each(|stored| tail.push(stored));
@@ -293,20 +238,6 @@ impl Writer {
             return Err(Fault::damage("it could not be opened again"));
         };
         last_commit(database)
-    }
-
-    /// Enforces the retention, now and then.
-    fn keep_now_and_then(&mut self) {
-        self.since_retention += 1;
-        if self.since_retention < RETENTION_COMMITS || self.retention == Retention::new() {
-            return;
-        }
-        self.since_retention = 0;
-        if let Err(error) = self.trim(self.retention)
-            && error.kind() != ErrorKind::Poisoned
-        {
-            tracing::warn!(%error, "a store could not remove what is beyond its retention");
-        }
     }
 
     fn key_version(&self, key: &Text) -> Result<u64> {

@@ -1,7 +1,6 @@
 //! State as a commit finds and changes it.
 
-use std::collections::HashMap;
-
+use foldhash::HashMap;
 use nexus_events_dispatch::Error;
 use nexus_events_dispatch::store::{Append, Expected, StateWrite};
 use redb::{ReadableTable, Table, WriteTransaction};
@@ -46,7 +45,7 @@ impl<'t> States<'t> {
     /// Whether everything is as expected, when this is to be commit `commit`.
     pub(super) fn check(&mut self, append: &Append, commit: u64) -> Outcome<Result<(), Error>> {
         // A later change of the same key meets what an earlier one has left.
-        let mut changed = HashMap::new();
+        let mut changed = HashMap::default();
         for write in &append.state {
             let place = (&write.space, &write.key);
             let version = match changed.get(&place) {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nexus_events_dispatch::store::{Ack, Append, Appended, EventStore, Progress};
 use nexus_events_dispatch::{ManualClock, Result};
@@ -18,7 +19,9 @@ use crate::wait::wait;
 const CACHE_BYTES: usize = 256 * 1024;
 
 pub(crate) fn open(medium: &SimMedium, clock: &ManualClock) -> Result<Store> {
+    // Without a lag, so that which appends share a commit is the same each time.
     let builder = Store::builder().cache_bytes(CACHE_BYTES).clock(clock.clone());
+    let builder = builder.lag(Duration::ZERO);
     builder.open_on(Arc::new(medium.clone()), Path::new("data/events.nexus"))
 }
 

@@ -1,11 +1,14 @@
 //! Appends: all or nothing, in order, once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use nexus_events_dispatch::ErrorKind;
 use nexus_events_dispatch::store::{
     Ack, Append, EventStore, Expected, Offset, Read, Scan, StateStore,
 };
+use nexus_events_dispatch::{Clock, ErrorKind, ManualClock};
+use nexus_events_store::{Store, limits};
+use time::macros::datetime;
 
 use crate::support::{Folder, all, event, number, put};
 
@@ -92,6 +95,41 @@ async fn every_level_is_answered_and_read_back() {
     }
     store.wait_past(Offset::new(2)).await.unwrap();
     assert_eq!(all(&store, Read::all()).await.len(), 3);
+}
+
+/// It would be held up by the sync of its append before.
+#[tokio::test]
+async fn a_lone_publisher_that_does_not_wait_for_the_disk_shares_commits() {
+    let folder = Folder::new();
+    let store = Store::builder().lag(limits::COMMIT_SPREAD_MAX).open(folder.file()).unwrap();
+    for number in 1..=200 {
+        let appended = store.append(Append::of(event(number)).ack(Ack::Memory)).await.unwrap();
+        assert_eq!(appended.first, Offset::new(number));
+    }
+    // One that waits for the disk ends the lag.
+    put(&store, 201).await;
+    let (stats, bounds) = (store.stats(), store.bounds());
+    assert!(stats.commits < 201 && stats.appends == 201 && bounds.last == Offset::new(201));
+    let events = all(&store, Read::all()).await;
+    assert!(events.iter().map(number).eq(1..=201));
+}
+
+/// All of a frame are recorded at one time.
+#[tokio::test]
+async fn what_comes_at_another_time_is_recorded_then() {
+    let folder = Folder::new();
+    let clock = ManualClock::new(datetime!(2026-01-02 03:04:05 UTC));
+    let builder = Store::builder().lag(limits::COMMIT_SPREAD_MAX).clock(clock.clone());
+    let store = builder.open(folder.file()).unwrap();
+    for number in 1..=3 {
+        store.append(Append::of(event(number)).ack(Ack::Memory)).await.unwrap();
+        clock.advance(Duration::from_secs(1));
+    }
+    let last = put(&store, 4).await;
+    assert_eq!(last.recorded, clock.now());
+    let events = all(&store, Read::all()).await;
+    let recorded: Vec<_> = events.iter().map(|stored| stored.recorded.second()).collect();
+    assert_eq!(recorded, [5, 6, 7, 8]);
 }
 
 #[tokio::test]

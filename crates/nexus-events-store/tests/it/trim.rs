@@ -1,13 +1,16 @@
 //! How much is kept.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use nexus_events_dispatch::store::{
     Append, Cursor, EventStore, Held, Offset, Progress, Read, Retention,
 };
-use nexus_events_dispatch::{ErrorKind, ManualClock};
-use nexus_events_store::Store;
+use nexus_events_dispatch::{Clock, ErrorKind, ManualClock};
+use nexus_events_store::{Store, limits};
+use time::OffsetDateTime;
 use time::macros::datetime;
+use tokio::sync::Notify;
 
 use crate::support::{Folder, all, event, event_of, number, put};
 
@@ -107,4 +110,33 @@ async fn compaction_gives_room_back() {
     put(&store, 200).await;
     drop(store);
     assert_eq!(all(&folder.store(), Read::all()).await.len(), 11);
+}
+
+/// A manual clock that tells when somebody looks at it.
+#[derive(Debug, Clone)]
+struct Watched(ManualClock, Arc<Notify>);
+
+impl Clock for Watched {
+    fn now(&self) -> OffsetDateTime {
+        let now = self.0.now();
+        self.1.notify_one();
+        now
+    }
+}
+
+#[tokio::test]
+async fn an_age_is_enforced_where_nothing_else_happens() {
+    let folder = Folder::new();
+    let clock = Watched(ManualClock::new(datetime!(2026-01-02 03:04:05 UTC)), Arc::default());
+    let age = Retention::new().age(limits::RETENTION_WAIT_MIN);
+    let store = Store::builder().clock(clock.clone()).retention(age).open(folder.file()).unwrap();
+    put(&store, 1).await;
+    clock.0.advance(limits::RETENTION_WAIT_MIN / 2);
+    put(&store, 2).await;
+    assert_eq!(store.bounds().first, Offset::new(1));
+    clock.0.advance(limits::RETENTION_WAIT_MIN * 3 / 4);
+    while store.bounds().first == Offset::new(1) {
+        clock.1.notified().await;
+    }
+    assert_eq!(all(&store, Read::all()).await.iter().map(number).collect::<Vec<_>>(), [2]);
 }
