@@ -17,6 +17,28 @@ pub enum ErrorKind {
     Bus(dispatch::ErrorKind),
     /// An option is out of its range.
     InvalidOption,
+    /// Two parts of a definition have one name.
+    DuplicateName,
+    /// The bus has no store, and this needs one.
+    NoStore,
+    /// An event does not have the key of its saga.
+    MissingKey,
+    /// A handler of a saga has changed what the saga is found by.
+    KeyChanged,
+    /// The state of a saga is not what the program takes it for.
+    InvalidState,
+    /// A newer program has written it.
+    NewerState,
+    /// A saga has no handler for a timeout it has asked for.
+    UnknownTimeout,
+    /// It is not there.
+    NotFound,
+    /// It can only go forward.
+    BehindPivot,
+    /// A bound is met.
+    Overloaded,
+    /// What is stored is damaged.
+    Corrupt,
 }
 
 impl ErrorKind {
@@ -31,6 +53,17 @@ impl ErrorKind {
         match self {
             Self::Bus(kind) => kind.as_str(),
             Self::InvalidOption => "invalid_option",
+            Self::DuplicateName => "duplicate_name",
+            Self::NoStore => "no_store",
+            Self::MissingKey => "missing_key",
+            Self::KeyChanged => "key_changed",
+            Self::InvalidState => "invalid_state",
+            Self::NewerState => "newer_state",
+            Self::UnknownTimeout => "unknown_timeout",
+            Self::NotFound => "not_found",
+            Self::BehindPivot => "behind_pivot",
+            Self::Overloaded => "overloaded",
+            Self::Corrupt => "corrupt",
         }
     }
 
@@ -38,7 +71,8 @@ impl ErrorKind {
     /// of the error that came from the bus.
     fn status(self) -> Status {
         match self {
-            Self::Bus(_) | Self::InvalidOption => Status::Permanent,
+            Self::Overloaded => Status::Temporary,
+            _ => Status::Permanent,
         }
     }
 }
@@ -62,6 +96,11 @@ impl Error {
     #[allow(dead_code, reason = "the modules to come")]
     pub(crate) fn invalid_option(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidOption, message)
+    }
+
+    pub(crate) fn no_store() -> Self {
+        let message = "a saga is kept in the store of the bus, and this bus has none; add `.store(..)` to `Bus::builder()`";
+        Self::new(ErrorKind::NoStore, message)
     }
 
     #[allow(dead_code, reason = "the modules to come")]

@@ -6,6 +6,7 @@
 //! patterns beside the bus alone.
 
 pub mod limits;
+pub mod saga;
 
 mod correlate;
 mod error;
