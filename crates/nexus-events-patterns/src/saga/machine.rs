@@ -6,6 +6,8 @@ use nexus_events_model::{Event, EventId, Text};
 
 use super::context::SagaContext;
 use super::instance::Instance;
+use time::OffsetDateTime;
+
 use crate::error::Result;
 
 /// What a saga is told.
@@ -28,6 +30,8 @@ pub(crate) struct Input {
     pub(crate) told: Told,
     /// How often it has been looked for the saga in vain.
     pub(crate) redeliveries: u32,
+    /// When that was first.
+    pub(crate) since: Option<OffsetDateTime>,
 }
 
 /// What is to be committed.

@@ -12,6 +12,7 @@ mod change;
 mod conflicts;
 mod context;
 mod definition;
+mod ended;
 mod handle;
 mod instance;
 mod iso;
