@@ -1,6 +1,7 @@
 //! Sagas.
 
 mod changes;
+mod directory;
 mod not_found;
 mod order;
 mod states;
