@@ -84,14 +84,23 @@ impl SagaFilter {
 
     /// Those that come after this one, to read them page by page.
     pub fn after(mut self, last: &Instance) -> Self {
-        self.after = Some(if self.ended { last.ended_row() } else { last.row() });
+        self.after = Some(last.own_row());
         self
     }
 
-    /// The same, by its name and key, of those that have not ended.
-    pub fn after_key(mut self, saga: &str, key: &str) -> Self {
-        self.after = Some(row(saga, key));
-        self
+    /// The same, by its [`place`](Instance::place) in the list.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidOption`] when this is no place.
+    pub fn after_place(mut self, place: &str) -> Result<Self> {
+        let digits = place.as_bytes().chunks(2);
+        let bytes = digits.map(|two| std::str::from_utf8(two).ok().filter(|two| two.len() == 2));
+        let bytes = bytes.map(|two| u8::from_str_radix(two?, 16).ok());
+        let row: Option<Vec<u8>> = bytes.collect();
+        self.after = Some(row.ok_or_else(|| {
+            Error::invalid_option(format!("`{place}` is no place in a list of sagas"))
+        })?);
+        Ok(self)
     }
 
     /// At most so many.

@@ -211,6 +211,16 @@ impl Instance {
         serde_json::from_str(self.state.get()).unwrap_or_default()
     }
 
+    /// Where it is in a list of sagas, for [`SagaFilter::after_place`](super::SagaFilter).
+    #[must_use]
+    pub fn place(&self) -> String {
+        self.own_row().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    pub(crate) fn own_row(&self) -> Vec<u8> {
+        if self.status.has_ended() { self.ended_row() } else { self.row() }
+    }
+
     /// Whether it has handled this event.
     pub(crate) fn has_handled(&self, id: &EventId) -> bool {
         self.handled.contains(id)

@@ -13,6 +13,12 @@ fn simple(program: &Program, name: &'static str) -> SagaHandle {
     saga.build().unwrap().attach(&program.bus).unwrap()
 }
 
+async fn last_place(sagas: &Sagas) -> String {
+    let first = sagas.list(&SagaFilter::new().limit(1)).await.unwrap();
+    assert_eq!((first[0].saga.as_str(), first[0].key.as_str()), ("a", "0"));
+    first[0].place()
+}
+
 #[tokio::test(start_paused = true)]
 async fn sagas_of_all_definitions_are_listed_page_by_page() {
     let program = Program::new().await;
@@ -32,6 +38,12 @@ async fn sagas_of_all_definitions_are_listed_page_by_page() {
     }
     assert_eq!(seen.len(), 598);
     assert!(seen.is_sorted() && seen.iter().all(|(_, key)| key != "7"));
+
+    let place = SagaFilter::new().limit(1).after_place(&last_place(&sagas).await).unwrap();
+    assert_eq!(sagas.list(&place).await.unwrap()[0].key, "1");
+    for wrong in ["x", "0", "zz", "é"] {
+        assert!(SagaFilter::new().after_place(wrong).is_err());
+    }
 
     let only_b = sagas.list(&SagaFilter::new().saga("a-b").limit(1_000)).await.unwrap();
     assert!(only_b.len() == 299 && only_b.iter().all(|saga| saga.saga == "a-b"));
