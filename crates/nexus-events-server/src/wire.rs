@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use nexus_events_dispatch::{Bus, ShutdownReport};
+use nexus_events_patterns::saga::Sagas;
 use nexus_events_store::Store;
 use nexus_events_stream::{StreamOptions, Streamer};
 use tokio::sync::watch;
@@ -29,6 +30,7 @@ pub struct App(Arc<Inner>);
 struct Inner {
     bus: Bus,
     streamer: Streamer,
+    sagas: Sagas,
     store: Option<Arc<Store>>,
     started: Instant,
     stopping: watch::Sender<bool>,
@@ -69,8 +71,10 @@ impl App {
 
     fn with(bus: Bus, store: Option<Arc<Store>>) -> Result<Self, nexus_events_stream::Error> {
         let streamer = Streamer::new(&bus, StreamOptions::default())?;
+        let sagas = Sagas::new(&bus);
         Ok(Self(Arc::new(Inner {
             bus,
+            sagas,
             streamer,
             store,
             started: Instant::now(),
@@ -82,6 +86,13 @@ impl App {
     #[must_use]
     pub fn bus(&self) -> &Bus {
         &self.0.bus
+    }
+
+    /// The sagas in the store of the bus; those whose definition is added can be cancelled and
+    /// resumed over HTTP.
+    #[must_use]
+    pub fn sagas(&self) -> &Sagas {
+        &self.0.sagas
     }
 
     /// The store in a file, when the bus has one that it was told of.
@@ -107,7 +118,7 @@ impl App {
     }
 
     /// The HTTP routes: `/events`, `/log`, `/consumers`, `/dead-letters`, `/scheduled`, `/replay`,
-    /// `/stats`, `/metrics`, `/healthz`, `/ws` and the console.
+    /// `/sagas`, `/stats`, `/metrics`, `/healthz`, `/ws` and the console.
     pub fn router(&self) -> Router {
         http::router(self)
     }

@@ -1,9 +1,14 @@
-//! What a handler does in one commit with having handled its event.
+//! One commit of state and events: alone, or with having handled an event.
 
-use super::FromLog;
+use nexus_events_model::Event;
+
+use super::{Durables, FromLog};
+use crate::bus::Bus;
 use crate::context::Context;
+use crate::delivery::Delivery;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{Append, Appended, Offset};
+use crate::sync::Arc;
 
 impl Context {
     /// Where the event is in the log, for a durable handler.
@@ -24,7 +29,8 @@ impl Context {
     /// Commits state and events together with the fact that this event is handled: all of it or
     /// nothing, so that what a durable handler does in the store happens once, although the handler
     /// may be called again. The events are stored, then dispatched as follow-ups; they inherit the
-    /// conversation and pass no layer of the bus.
+    /// conversation and pass no layer of the bus. What it [schedules](Append::schedule) is published
+    /// when it is due.
     ///
     /// After it the event is not given to the handler again, even if it fails. In a
     /// [replay](Context::is_replay) it commits what it is given and nothing besides.
@@ -69,24 +75,82 @@ impl Context {
         for keyed in &mut append.events {
             keyed.event = self.delivery().adopt(keyed.event.clone())?;
         }
-        let events: Vec<_> = append.events.iter().map(|keyed| keyed.event.clone()).collect();
-        let entering: Vec<_> = events.iter().map(|event| durables.enter(event)).collect();
-        let appended = durables.store().append(append).await?;
+        let commit = durables.commit(self.bus(), append, |event| {
+            self.delivery().follow_up(event, || None).map(drop)
+        });
+        let appended = commit.await?;
         if let Some(from_log) = from_log {
             from_log.committed();
         }
+        Ok(appended)
+    }
+}
+
+impl Bus {
+    /// Commits state and events: all of it or nothing. For code outside of a handler; inside of a
+    /// durable one, [`Context::commit`] does the same in one commit with having handled its event.
+    /// The events need their id and time, see [`stamp`](Self::stamp). They are stored, then
+    /// dispatched, and pass no layer of the bus. What it [schedules](Append::schedule) is published
+    /// when it is due.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use nexus_events_dispatch::Bus;
+    /// use nexus_events_dispatch::store::{Append, Expected, MemoryStore, StateStore};
+    /// use nexus_events_model::Event;
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let store = Arc::new(MemoryStore::new());
+    /// let bus = Bus::builder().store(store.clone()).open().await?;
+    /// let opened = bus.stamp(Event::builder("account.opened"))?;
+    /// bus.commit(Append::of(opened).put_if(Expected::Absent, "accounts", "42", "open")).await?;
+    /// assert!(store.get("accounts", b"42").await?.is_some());
+    /// # Ok::<(), nexus_events_dispatch::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] when the bus has no store; [`ErrorKind::Closed`] after a
+    /// shutdown; [`ErrorKind::Overloaded`] when it schedules more than may wait; those of
+    /// [`EventStore::append`](crate::store::EventStore::append), then nothing has happened.
+    pub async fn commit(&self, append: Append) -> Result<Appended> {
+        let message = "the bus has no store, so nothing can be committed; add `.store(..)` to `Bus::builder()`";
+        let durables = self.durables().ok_or_else(|| unsupported(message))?;
+        if self.gate().is_stopped() {
+            return Err(Error::closed());
+        }
+        let hand_over = |event| {
+            let delivery = Delivery::first(self, event, None)?;
+            self.hand_over(delivery);
+            Ok(())
+        };
+        durables.commit(self, append, hand_over).await
+    }
+}
+
+impl Durables {
+    /// Commits, and dispatches what is stored then.
+    async fn commit(
+        self: &Arc<Self>,
+        bus: &Bus,
+        append: Append,
+        dispatch: impl Fn(Event) -> Result<()>,
+    ) -> Result<Appended> {
+        let planned = bus.0.plan.planned(self, &append).await?;
+        let events: Vec<_> = append.events.iter().map(|keyed| keyed.event.clone()).collect();
+        let entering: Vec<_> = events.iter().map(|event| self.enter(event)).collect();
+        let appended = self.store().append(append).await?;
         if appended.duplicate {
             // It was committed before under its key, and its events were dispatched then.
             return Ok(appended);
         }
+        planned.kept();
         let mut offset = appended.first;
         for (entering, event) in entering.into_iter().zip(events) {
             let id = event.id().clone();
             entering.stored(offset);
             offset = offset.next();
-            if self.delivery().follow_up(event, || None).is_err() {
+            if dispatch(event).is_err() {
                 // It is in the log, for all who read that.
-                durables.live.gone(&id);
+                self.live.gone(&id);
             }
         }
         Ok(appended)

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use crate::durable::Durables;
 use crate::error::{Error, Result};
 use crate::limits::SCHEDULED_MAX;
-use crate::store::{Scan, space};
+use crate::store::{Append, Scan, space};
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, Notify, Ordering};
 
 /// Shared between a bus and its timekeeper.
@@ -43,28 +43,75 @@ pub struct ScheduledStats {
     pub clock_jumps: u64,
 }
 
+/// What a commit that is about to happen schedules and takes back.
+pub(crate) struct Planned<'a> {
+    plan: &'a Plan,
+    added: usize,
+    taken: usize,
+}
+
+impl Planned<'_> {
+    /// The commit has happened.
+    pub(crate) fn kept(mut self) {
+        let (added, taken) = (std::mem::take(&mut self.added), self.taken);
+        self.plan.release_all(taken);
+        if added + taken > 0 {
+            self.plan.wake();
+        }
+    }
+}
+
+impl Drop for Planned<'_> {
+    fn drop(&mut self) {
+        self.plan.release_all(self.added);
+    }
+}
+
 impl Plan {
     /// Room for one more.
     pub(super) async fn reserve(&self, durables: &Durables) -> Result<()> {
+        self.reserve_all(durables, 1).await
+    }
+
+    async fn reserve_all(&self, durables: &Durables, more: usize) -> Result<()> {
         if !self.keeps_time.load(Ordering::SeqCst) {
             return Err(Error::no_timer());
         }
-        if self.waiting.load(Ordering::Relaxed) >= SCHEDULED_MAX {
+        if self.waiting.load(Ordering::Relaxed) + more > SCHEDULED_MAX {
             // Others may have fired some of them.
             self.count(durables).await?;
         }
-        if self.waiting.fetch_add(1, Ordering::Relaxed) < SCHEDULED_MAX {
+        if self.waiting.fetch_add(more, Ordering::Relaxed) + more <= SCHEDULED_MAX {
             return Ok(());
         }
-        self.release();
+        self.release_all(more);
         Err(Error::overloaded(format!(
             "{SCHEDULED_MAX} events are scheduled already; cancel some or wait until they have fired"
         )))
     }
 
+    /// Room for what a commit schedules; its effect on the plan once it has happened.
+    pub(crate) async fn planned(
+        &self,
+        durables: &Durables,
+        append: &Append,
+    ) -> Result<Planned<'_>> {
+        let ids = append.state.iter().filter(|write| write.space == space::SCHEDULED_IDS);
+        let (added, taken): (Vec<_>, Vec<_>) = ids.partition(|write| write.value.is_some());
+        let (added, taken) = (added.len(), taken.len());
+        if added > 0 {
+            self.reserve_all(durables, added).await?;
+        }
+        Ok(Planned { plan: self, added, taken })
+    }
+
     /// One less waits.
     pub(super) fn release(&self) {
-        let less = |waiting: usize| Some(waiting.saturating_sub(1));
+        self.release_all(1);
+    }
+
+    fn release_all(&self, number: usize) {
+        let less = |waiting: usize| Some(waiting.saturating_sub(number));
         let _ = self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 

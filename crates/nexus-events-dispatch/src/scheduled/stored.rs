@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::schedule::Misfire;
+use super::schedule::{Misfire, Schedule};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{IDEMPOTENCY_KEY_BYTES_MAX, READ_EVENTS_DEFAULT};
 use crate::store::{Append, Expected, space};
@@ -61,6 +61,34 @@ pub struct Scheduled {
 }
 
 impl Scheduled {
+    /// An event to be published at this time, for [`Append::schedule`]. It needs its id and time,
+    /// see [`Bus::stamp`](crate::Bus::stamp); its timestamp becomes the time at which it is
+    /// published.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    /// use nexus_events_dispatch::{Bus, Scheduled, Schedule, ScheduledFilter};
+    /// use nexus_events_dispatch::store::{Append, MemoryStore};
+    /// use nexus_events_model::Event;
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {
+    /// let bus = Bus::builder().store(Arc::new(MemoryStore::new())).open().await?;
+    /// let event = bus.stamp(Event::builder("cart.expired"))?;
+    /// let expiry = Scheduled::of(event, Schedule::after(Duration::from_secs(900)), bus.now())?;
+    /// bus.commit(Append::new().put("carts", "42", "open").schedule(&expiry)).await?;
+    /// assert_eq!(bus.scheduled(&ScheduledFilter::new()).await?, [expiry.clone()]);
+    /// bus.commit(Append::new().put("carts", "42", "paid").unschedule(&expiry)).await?;
+    /// assert_eq!(bus.scheduled_stats().waiting, 0);
+    /// # Ok::<(), nexus_events_dispatch::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidOption`] for a time that no calendar has; [`ErrorKind::TooLarge`] for an
+    /// id of more than 255 bytes; [`ErrorKind::Invalid`] for a payload that is no JSON.
+    pub fn of(event: Event, schedule: Schedule, now: OffsetDateTime) -> Result<Self> {
+        Self::new(event, schedule.due(now)?, now, schedule.misfire)
+    }
+
     pub(super) fn new(
         event: Event,
         due: OffsetDateTime,
@@ -92,7 +120,7 @@ impl Scheduled {
     }
 
     /// The commit, which also puts it there, unless one with its id is.
-    pub(super) fn put(&self, append: Append) -> Append {
+    pub(crate) fn put(&self, append: Append) -> Append {
         let (key, id) = (self.key(), self.id.to_string());
         append.put_if(Expected::Absent, space::SCHEDULED_IDS, id, key.clone()).put_if(
             Expected::Absent,
@@ -111,6 +139,13 @@ impl Scheduled {
     pub(super) fn take(&self, append: Append, version: u64) -> Append {
         append
             .delete_if(Expected::Exact(version), space::SCHEDULED, self.key())
+            .delete(space::SCHEDULED_IDS, self.id.to_string())
+    }
+
+    /// The commit, which also takes it away, if it is still there.
+    pub(crate) fn take_any(&self, append: Append) -> Append {
+        append
+            .delete(space::SCHEDULED, self.key())
             .delete(space::SCHEDULED_IDS, self.id.to_string())
     }
 

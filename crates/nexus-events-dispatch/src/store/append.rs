@@ -8,6 +8,7 @@ use super::space;
 use super::{Cursor, StateEntry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{IDEMPOTENCY_KEY_BYTES_MAX, ORDER_KEY_BYTES_MAX, STATE_KEY_BYTES_MAX};
+use crate::scheduled::Scheduled;
 
 /// What an append waits for.
 ///
@@ -234,6 +235,19 @@ impl Append {
     /// Moves the cursor of this consumer.
     pub fn cursor(self, consumer: &str, cursor: &Cursor) -> Self {
         self.put(space::CURSORS, consumer, cursor.to_bytes())
+    }
+
+    /// Publishes an event later, as [`Bus::schedule`](crate::Bus::schedule) does, if this commit
+    /// happens; refused as a conflict when one with its id is scheduled already. For
+    /// [`Bus::commit`](crate::Bus::commit) and [`Context::commit`](crate::Context::commit), which
+    /// see to it that it is published in time.
+    pub fn schedule(self, scheduled: &Scheduled) -> Self {
+        scheduled.put(self)
+    }
+
+    /// Takes back what was scheduled and not moved since; none there is no error.
+    pub fn unschedule(self, scheduled: &Scheduled) -> Self {
+        scheduled.take_any(self)
     }
 
     /// The name under which this happens once, at most 255 bytes: a second append with the same

@@ -2,6 +2,7 @@
 
 mod dead_letters;
 mod replay;
+mod saga;
 mod scheduled;
 mod store;
 
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::dead_letters::{Choice, DeadLettersAction, DeadLettersArgs, Which};
 pub(crate) use self::replay::ReplayArgs;
+pub(crate) use self::saga::{SagaAction, SagaArgs};
 pub(crate) use self::scheduled::{ScheduledAction, ScheduledArgs};
 pub(crate) use self::store::{Place, Source, StoreAction, StoreArgs};
 use crate::commands;
@@ -53,6 +55,8 @@ enum Command {
     DeadLetters(DeadLettersArgs),
     /// Look at events that wait for their time; cancel or move them
     Scheduled(ScheduledArgs),
+    /// Look at sagas; cancel them, or let them go on
+    Saga(SagaArgs),
     /// Give a part of the log to handlers again
     Replay(ReplayArgs),
     /// Verify, back up, restore, compact or repair the store of a server
@@ -72,6 +76,7 @@ impl Cli {
             Command::Tail(args) => commands::tail::run(args).await,
             Command::DeadLetters(args) => commands::dead_letters::run(args).await,
             Command::Scheduled(args) => commands::scheduled::run(args).await,
+            Command::Saga(args) => commands::saga::run(args).await,
             Command::Replay(args) => commands::replay::run(args).await,
             Command::Store(args) => commands::store::run(args).await,
         }

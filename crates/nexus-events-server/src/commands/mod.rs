@@ -3,6 +3,7 @@
 pub(crate) mod dead_letters;
 pub(crate) mod publish;
 pub(crate) mod replay;
+pub(crate) mod saga;
 pub(crate) mod scheduled;
 pub(crate) mod serve;
 pub(crate) mod store;

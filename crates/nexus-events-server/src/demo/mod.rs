@@ -8,6 +8,7 @@ mod data;
 mod handlers;
 mod judge;
 mod pace;
+mod rebooking;
 mod replay;
 mod status;
 mod table;
@@ -52,8 +53,14 @@ pub(crate) async fn run(args: DemoArgs) -> Outcome {
     };
     let bus = open(directory.as_ref()).await?;
     let board = handlers::register(&bus)?;
+    // A saga needs a store.
+    let rebooking = bus.store().map(|_| rebooking::attach(&bus)).transpose()?;
     let mut ledger = Ledger::new(&bus, &data.expected, args.expect.clone())?;
-    let serving = Serving::start(App::new(bus.clone())?, socket)?;
+    let app = App::new(bus.clone())?;
+    if let Some(rebooking) = &rebooking {
+        app.sagas().add(rebooking.clone());
+    }
+    let serving = Serving::start(app, socket)?;
     announce(&args, &data, &serving.url())?;
 
     let pace = if args.max { Pace::Max } else { Pace::Times(args.speed) };
@@ -70,7 +77,11 @@ pub(crate) async fn run(args: DemoArgs) -> Outcome {
 
     let stored = bus.store().map(|store| store.stats());
     let verdict = ledger.verdict(ended == Ended::Complete, settled, stored);
-    output::print(&table::render(&verdict, &board.summary()))?;
+    let mut findings = board.summary();
+    if let Some(rebooking) = &rebooking {
+        findings.push(rebooking::summary(rebooking).await?);
+    }
+    output::print(&table::render(&verdict, &findings))?;
     // A script goes on with what it has next; a person gets to look around.
     let stays =
         ended == Ended::Complete && !args.max && limit.is_none() && std::io::stdout().is_terminal();

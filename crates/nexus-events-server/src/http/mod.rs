@@ -8,6 +8,7 @@
 //! | `GET /consumers` | how far durable handlers are |
 //! | `/dead-letters`, `/dead-letters/{id}` | what they gave up: list, edit, replay, discard |
 //! | `/scheduled`, `/scheduled/{id}` | events that wait for their time: list, schedule, move, cancel |
+//! | `/sagas`, `/sagas/{saga}/{key}` | sagas: list, show, cancel, resume |
 //! | `POST /replay` | a part of the log to handlers again |
 //! | `GET /store`, `POST /store/verify` | what the store has, and whether that is sound |
 //! | `POST /store/backup` | a copy of the store, below its own directory |
@@ -34,6 +35,7 @@ mod log;
 mod metrics;
 mod query;
 mod replay;
+mod sagas;
 mod scheduled;
 mod stats;
 pub(crate) mod store;
@@ -68,6 +70,10 @@ pub(crate) fn router(app: &App) -> Router {
         .route("/dead-letters/{id}/replay", post(dead_letters::replay))
         .route("/scheduled", get(scheduled::list).post(scheduled::schedule))
         .route("/scheduled/{id}", patch(scheduled::reschedule).delete(scheduled::cancel))
+        .route("/sagas", get(sagas::list))
+        .route("/sagas/{saga}/{key}", get(sagas::show))
+        .route("/sagas/{saga}/{key}/cancel", post(sagas::cancel))
+        .route("/sagas/{saga}/{key}/resume", post(sagas::resume))
         .route("/replay", post(replay::replay))
         .route("/store", get(store::show))
         .route("/store/verify", post(store::verify))
@@ -111,7 +117,7 @@ async fn not_found(uri: Uri) -> ApiError {
         StatusCode::NOT_FOUND,
         "not_found",
         message,
-        "there are /, /events, /log, /consumers, /dead-letters, /scheduled, /replay, /store, /store/verify, /store/backup, /stats, /metrics, /healthz and /ws",
+        "there are /, /events, /log, /consumers, /dead-letters, /scheduled, /sagas, /replay, /store, /store/verify, /store/backup, /stats, /metrics, /healthz and /ws",
     )
 }
 

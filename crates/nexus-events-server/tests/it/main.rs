@@ -19,6 +19,7 @@ mod one;
 mod program;
 mod publish;
 mod replay;
+mod sagas;
 mod scheduled;
 mod serve;
 mod socket;

@@ -1,0 +1,162 @@
+//! The error of the patterns: one opaque type with a kind, a status and a text that names the fix.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use nexus_events_dispatch as dispatch;
+pub use nexus_events_dispatch::Status;
+
+/// The result of everything in this crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong. New kinds may be added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The bus did not take an event or a handler.
+    Bus(dispatch::ErrorKind),
+    /// An option is out of its range.
+    InvalidOption,
+    /// Two parts of a definition have one name.
+    DuplicateName,
+    /// The bus has no store, and this needs one.
+    NoStore,
+    /// An event does not have the key of its saga.
+    MissingKey,
+    /// A handler of a saga has changed what the saga is found by.
+    KeyChanged,
+    /// The state of a saga is not what the program takes it for.
+    InvalidState,
+    /// A newer program has written it.
+    NewerState,
+    /// A saga has no handler for a timeout it has asked for.
+    UnknownTimeout,
+    /// It is not there.
+    NotFound,
+    /// It can only go forward.
+    BehindPivot,
+    /// A bound is met.
+    Overloaded,
+    /// What is stored is damaged.
+    Corrupt,
+}
+
+impl ErrorKind {
+    /// A stable word for logs and machines.
+    ///
+    /// ```
+    /// use nexus_events_patterns::ErrorKind;
+    /// assert_eq!(ErrorKind::InvalidOption.as_str(), "invalid_option");
+    /// ```
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bus(kind) => kind.as_str(),
+            Self::InvalidOption => "invalid_option",
+            Self::DuplicateName => "duplicate_name",
+            Self::NoStore => "no_store",
+            Self::MissingKey => "missing_key",
+            Self::KeyChanged => "key_changed",
+            Self::InvalidState => "invalid_state",
+            Self::NewerState => "newer_state",
+            Self::UnknownTimeout => "unknown_timeout",
+            Self::NotFound => "not_found",
+            Self::BehindPivot => "behind_pivot",
+            Self::Overloaded => "overloaded",
+            Self::Corrupt => "corrupt",
+        }
+    }
+
+    /// Whether trying again can help, for every kind but [`Bus`](Self::Bus), which has the status
+    /// of the error that came from the bus.
+    fn status(self) -> Status {
+        match self {
+            Self::Overloaded => Status::Temporary,
+            _ => Status::Permanent,
+        }
+    }
+}
+
+/// An error of the patterns. Its text says what is wrong and what would be right.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    status: Status,
+    message: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    #[allow(dead_code, reason = "the modules to come")]
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner { kind, status: kind.status(), message: message.into(), source: None }))
+    }
+
+    #[allow(dead_code, reason = "the modules to come")]
+    pub(crate) fn invalid_option(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidOption, message)
+    }
+
+    pub(crate) fn no_store() -> Self {
+        let message = "a saga is kept in the store of the bus, and this bus has none; add `.store(..)` to `Bus::builder()`";
+        Self::new(ErrorKind::NoStore, message)
+    }
+
+    #[allow(dead_code, reason = "the modules to come")]
+    pub(crate) fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Whether trying again can help.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.0.status
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("message", &self.0.message)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl From<dispatch::Error> for Error {
+    fn from(error: dispatch::Error) -> Self {
+        Self(Box::new(Inner {
+            kind: ErrorKind::Bus(error.kind()),
+            status: error.status(),
+            message: error.to_string(),
+            source: Some(error.into()),
+        }))
+    }
+}
+
+impl From<nexus_events_model::Error> for Error {
+    fn from(error: nexus_events_model::Error) -> Self {
+        dispatch::Error::from(error).into()
+    }
+}

@@ -1,0 +1,49 @@
+//! The bounds of the patterns, each a named constant with its unit. Those that end in `DEFAULT`
+//! are changed by an option.
+
+use std::time::Duration;
+
+/// How many sagas of one definition are worked on at the same time.
+pub const SAGA_CONCURRENCY_DEFAULT: usize = 256;
+
+/// The most that can be asked for.
+pub const SAGA_CONCURRENCY_MAX: usize = 4_096;
+
+/// Bytes of a saga's name.
+pub const SAGA_NAME_BYTES_MAX: usize = 64;
+
+/// Bytes of a saga's key.
+pub const SAGA_KEY_BYTES_MAX: usize = 255;
+
+/// Events that a saga publishes in one go.
+pub const SAGA_EVENTS_MAX: usize = 1_024;
+
+/// Timeouts of one saga that have not come.
+pub const SAGA_TIMERS_MAX: usize = 1_024;
+
+/// What a saga remembers of what it has done.
+pub const SAGA_HISTORY_MAX: usize = 64;
+
+/// The events that a saga knows it has handled.
+pub const SAGA_HANDLED_MAX: usize = 64;
+
+/// How often an event is looked for a saga again.
+pub const SAGA_REDELIVERIES_MAX: u32 = 100;
+
+/// How often a change of a saga is made again because another was faster.
+pub const SAGA_CONFLICTS_MAX: u32 = 10;
+
+/// The shortest wait before that.
+pub const SAGA_CONFLICT_PAUSE_MIN: Duration = Duration::from_millis(5);
+
+/// The longest.
+pub const SAGA_CONFLICT_PAUSE_MAX: Duration = Duration::from_millis(50);
+
+/// Sagas of one definition that have ended and are kept.
+pub const SAGA_ENDED_DEFAULT: usize = 10_000;
+
+/// The longest time between two looks for a saga (a year).
+pub const SAGA_REDELIVERY_PAUSE_MAX: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+/// Sagas that are listed at a time.
+pub const SAGA_PAGE: usize = 256;

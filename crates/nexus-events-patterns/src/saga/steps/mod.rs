@@ -1,0 +1,5 @@
+//! Steps with compensation.
+
+mod state;
+
+pub use self::state::{StepState, StepStatus};
