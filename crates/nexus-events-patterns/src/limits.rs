@@ -39,6 +39,12 @@ pub const SAGA_CONFLICT_PAUSE_MIN: Duration = Duration::from_millis(5);
 /// The longest.
 pub const SAGA_CONFLICT_PAUSE_MAX: Duration = Duration::from_millis(50);
 
+/// Sagas of one definition that have ended and are kept.
+pub const SAGA_ENDED_DEFAULT: usize = 10_000;
+
+/// The longest time between two looks for a saga (a year).
+pub const SAGA_REDELIVERY_PAUSE_MAX: Duration = Duration::from_secs(365 * 24 * 3_600);
+
 /// Sagas that are listed at a time.
 pub const SAGA_PAGE: usize = 256;
 

@@ -20,7 +20,9 @@ use super::returns::SagaReturn;
 use super::states::{OnTimeout, Rule, States, Upcast};
 use super::steps::check_version;
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{SAGA_CONCURRENCY_DEFAULT, SAGA_CONCURRENCY_MAX, SAGA_NAME_BYTES_MAX};
+use crate::limits::{
+    SAGA_CONCURRENCY_DEFAULT, SAGA_CONCURRENCY_MAX, SAGA_ENDED_DEFAULT, SAGA_NAME_BYTES_MAX,
+};
 
 /// A saga as state with handlers: every event of its key is given to a handler, which changes the
 /// state and says what follows. State, events and timeouts are one commit.
@@ -76,6 +78,7 @@ pub(super) struct Options {
     pub(super) start: Start,
     /// How many crashes it stands, if it sees to them itself.
     pub(super) crashes: Option<u32>,
+    pub(super) keep_ended: usize,
 }
 
 /// How a saga is found for the events of a pattern.
@@ -277,6 +280,13 @@ where
         self
     }
 
+    /// How many sagas that have ended are kept, to be looked at; the oldest go first, up to 255 more
+    /// stay for a while. Default: 10,000.
+    pub fn keep_ended(mut self, sagas: usize) -> Self {
+        self.options.keep_ended = sagas;
+        self
+    }
+
     fn fail(&mut self, error: Error) {
         self.failed.get_or_insert(error);
     }
@@ -330,6 +340,7 @@ impl Options {
             concurrency: SAGA_CONCURRENCY_DEFAULT,
             start: Start::default(),
             crashes: None,
+            keep_ended: SAGA_ENDED_DEFAULT,
         }
     }
 

@@ -193,7 +193,7 @@ impl SagaHandle {
             let append = append_of(Reaction::from(saga))?;
             match self.bus.commit(append).await {
                 Ok(_) => {
-                    self.runner.has_changed(false, &after.status);
+                    self.runner.has_changed(false, &after.status, &self.bus).await;
                     return Ok(after);
                 }
                 Err(error) if error.kind() == BusErrorKind::Conflict && conflicts.pause().await => {

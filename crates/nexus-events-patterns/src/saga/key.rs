@@ -23,8 +23,10 @@ use crate::limits::SAGA_KEY_BYTES_MAX;
 #[derive(Clone)]
 pub struct SagaKey {
     what: Text,
-    find: Arc<dyn Fn(&Event) -> Option<Text> + Send + Sync>,
+    find: Arc<Find>,
 }
+
+type Find = dyn Fn(&Event) -> Option<Text> + Send + Sync;
 
 impl SagaKey {
     /// A field of the payload: a text, a number, true or false.

@@ -5,6 +5,7 @@ use nexus_events_dispatch::{BoxFuture, Context, HandlerError, Scheduled};
 use nexus_events_model::{Event, EventId, Text};
 use parking_lot::Mutex;
 use serde_json::Value;
+use time::OffsetDateTime;
 
 use super::context::SagaContext;
 use super::instance::Instance;
@@ -31,6 +32,8 @@ pub(crate) struct Input {
     pub(crate) told: Told,
     /// How often it has been looked for the saga in vain.
     pub(crate) redeliveries: u32,
+    /// When that was first.
+    pub(crate) since: Option<OffsetDateTime>,
     /// What has run for it already, when its commit has met another change.
     pub(crate) ran: Mutex<Option<Vec<Ran>>>,
 }

@@ -12,6 +12,8 @@ mod change;
 mod conflicts;
 mod context;
 mod definition;
+mod directory;
+mod ended;
 mod handle;
 mod instance;
 mod iso;
@@ -27,6 +29,7 @@ mod timer;
 
 pub use self::context::SagaContext;
 pub use self::definition::{Saga, SagaDefinition};
+pub use self::directory::{SagaFilter, Sagas};
 pub use self::handle::SagaHandle;
 pub use self::instance::{Instance, SagaEntry, SagaStatus};
 pub use self::key::SagaKey;

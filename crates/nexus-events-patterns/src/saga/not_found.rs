@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nexus_events_dispatch::{Bus, Schedule, Scheduled};
-use nexus_events_model::{Event, EventBuilder};
+use nexus_events_model::{Event, EventBuilder, IsoFormat};
 use serde_json::json;
 
 use super::machine::Input;
 use super::timer::Own;
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::SAGA_REDELIVERIES_MAX;
+use crate::limits::{SAGA_REDELIVERIES_MAX, SAGA_REDELIVERY_PAUSE_MAX};
 
 /// What happens to an event that starts no saga and whose saga is not there: it has ended, or has
 /// not begun. Never for timeouts.
@@ -47,7 +47,9 @@ pub enum NotFound {
 
 /// What makes events of one whose saga is not there.
 #[derive(Clone)]
-pub struct Hook(Arc<dyn Fn(&Event) -> Vec<EventBuilder> + Send + Sync>);
+pub struct Hook(Arc<Make>);
+
+type Make = dyn Fn(&Event) -> Vec<EventBuilder> + Send + Sync;
 
 impl NotFound {
     /// These events are published instead; none are fine.
@@ -57,11 +59,12 @@ impl NotFound {
 
     pub(super) fn check(&self) -> Result<()> {
         let Self::Redeliver { times, every } = self else { return Ok(()) };
-        if (1..=SAGA_REDELIVERIES_MAX).contains(times) && !every.is_zero() {
+        let most = SAGA_REDELIVERY_PAUSE_MAX;
+        if (1..=SAGA_REDELIVERIES_MAX).contains(times) && !every.is_zero() && *every <= most {
             return Ok(());
         }
         Err(Error::invalid_option(format!(
-            "not_found: Redeliver takes 1 to {SAGA_REDELIVERIES_MAX} times and more than no time apart, not {times} times {every:?}"
+            "not_found: Redeliver takes 1 to {SAGA_REDELIVERIES_MAX} times, more than no time and at most a year apart, not {times} times {every:?}"
         )))
     }
 }
@@ -76,14 +79,18 @@ impl Hook {
 /// The event, to be given to the saga of this name again.
 pub(super) fn again(saga: &str, input: &Input, every: Duration, bus: &Bus) -> Result<Scheduled> {
     let json = input.event.encoded()?;
+    let (redeliveries, since) = (input.redeliveries + 1, input.since.unwrap_or_else(|| bus.now()));
     let payload = json!({
         "key": input.key,
         "event": json.as_str(),
-        "redeliveries": input.redeliveries + 1,
+        "redeliveries": redeliveries,
+        "since": IsoFormat(since).to_string(),
     });
+    // From the beginning on, so that delays do not add up.
+    let due = since + every * redeliveries;
     let event = Event::builder(Own::Retry.event_type(saga)).source(saga).payload(payload);
     let event = bus.stamp(event.caused_by(&input.event))?;
-    Ok(Scheduled::of(event, Schedule::after(every), bus.now())?)
+    Ok(Scheduled::of(event, Schedule::at(due), bus.now())?)
 }
 
 /// It was looked for often enough.

@@ -9,12 +9,15 @@ use nexus_events_dispatch::{
 use nexus_events_model::{Event, EventId, Status, Text};
 use parking_lot::Mutex;
 use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tracing::debug;
 
 use super::change::append_of;
 use super::conflicts::Conflicts;
 use super::definition::{Found, Options, SagaDefinition};
-use super::instance::{ACTIVE, Instance, row};
+use super::ended::Ended;
+use super::instance::{ACTIVE, Instance, SagaStatus, row};
 use super::machine::{Input, Machine, Reaction, Told, Turn, Why};
 use super::not_found::{self, NotFound};
 use super::stats::Counters;
@@ -27,12 +30,15 @@ pub(super) struct Runner {
     found: Vec<Found>,
     pub(super) machine: Arc<dyn Machine>,
     pub(super) counters: Counters,
+    ended: Ended,
 }
 
 impl Runner {
     pub(super) fn new(definition: SagaDefinition) -> Arc<Self> {
         let SagaDefinition { options, found, machine } = definition;
-        Arc::new(Self { options, found, machine, counters: Counters::default() })
+        let (counters, ended) =
+            (Counters::default(), Ended::new(&options.name, options.keep_ended));
+        Arc::new(Self { options, found, machine, counters, ended })
     }
 
     pub(super) fn name(&self) -> &Text {
@@ -54,19 +60,26 @@ impl Runner {
     /// What the event is to the saga.
     fn read(&self, event: &Event) -> Result<Input> {
         match Own::of(self.name(), event) {
-            None => self.of_program(event.clone(), 0),
+            None => self.of_program(event.clone()),
             Some(own) => self.of_its_own(own, event),
         }
     }
 
-    fn of_program(&self, event: Event, redeliveries: u32) -> Result<Input> {
+    fn of_program(&self, event: Event) -> Result<Input> {
         let found = self.found_by(&event).ok_or_else(|| {
             let message =
                 format!("the saga `{}` has no handler for `{}`", self.name(), event.event_type());
             Error::new(ErrorKind::MissingKey, message)
         })?;
         let key = found.key.require(self.name(), &event)?;
-        Ok(Input { event, key, told: Told::Event, redeliveries, ran: Mutex::default() })
+        Ok(Input {
+            event,
+            key,
+            told: Told::Event,
+            redeliveries: 0,
+            since: None,
+            ran: Mutex::default(),
+        })
     }
 
     fn of_its_own(&self, own: Own, event: &Event) -> Result<Input> {
@@ -83,8 +96,10 @@ impl Runner {
         if own == Own::Retry {
             let redeliveries = event.payload().get("redeliveries").and_then(Value::as_u64);
             let redeliveries = redeliveries.and_then(|times| times.try_into().ok());
+            let redeliveries = redeliveries.ok_or_else(wrong)?;
+            let since = field("since").and_then(|it| OffsetDateTime::parse(it, &Rfc3339).ok());
             let original = Event::from_json(field("event").ok_or_else(wrong)?)?;
-            return self.of_program(original, redeliveries.ok_or_else(wrong)?);
+            return Ok(Input { redeliveries, since, ..self.of_program(original)? });
         }
         let key = Text::from(field("key").ok_or_else(wrong)?);
         let instance = EventId::new(field("instance").ok_or_else(wrong)?)?;
@@ -98,8 +113,8 @@ impl Runner {
                 Told::Step { instance, turn: turn.ok_or_else(wrong)? }
             }
         };
-        let ran = Mutex::default();
-        Ok(Input { event: event.clone(), key, told, redeliveries: 0, ran })
+        let (redeliveries, since, ran) = (0, None, Mutex::default());
+        Ok(Input { event: event.clone(), key, told, redeliveries, since, ran })
     }
 
     async fn handle(&self, event: &Event, context: &Context) -> HandlerResult {
@@ -120,7 +135,7 @@ impl Runner {
             match context.commit(append).await {
                 Ok(_) => {
                     if let Some(status) = status {
-                        self.has_changed(before.is_none(), &status);
+                        self.has_changed(before.is_none(), &status, context.bus()).await;
                     }
                     return Ok(Value::Null);
                 }
@@ -175,12 +190,16 @@ impl Runner {
         }
     }
 
-    pub(super) fn has_changed(&self, is_new: bool, status: &super::SagaStatus) {
+    /// It is committed.
+    pub(super) async fn has_changed(&self, is_new: bool, status: &SagaStatus, bus: &Bus) {
         Counters::add(&self.counters.turns);
         if is_new {
             Counters::add(&self.counters.started);
         }
-        self.counters.ended(status);
+        if status.has_ended() {
+            self.counters.ended(status);
+            self.ended.one_more(bus).await;
+        }
     }
 }
 

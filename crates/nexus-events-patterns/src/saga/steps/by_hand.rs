@@ -58,7 +58,7 @@ impl SagaHandle {
         let instance = saga.instance.clone();
         match self.bus.commit(append_of(Reaction::from(saga))?).await {
             Ok(_) => {
-                self.runner.has_changed(true, &instance.status);
+                self.runner.has_changed(true, &instance.status, &self.bus).await;
                 Ok(instance)
             }
             Err(error) if error.kind() == BusErrorKind::Conflict => Err(self.exists(&instance.key)),
@@ -111,7 +111,7 @@ impl SagaHandle {
         let append = events.into_iter().fold(append, Append::event);
         match self.bus.commit(append).await {
             Ok(_) => {
-                self.runner.has_changed(false, &instance.status);
+                self.runner.has_changed(false, &instance.status, &self.bus).await;
                 Ok(instance)
             }
             Err(error) if error.kind() == BusErrorKind::Conflict => Err(self.exists(&instance.key)),

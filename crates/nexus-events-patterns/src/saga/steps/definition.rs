@@ -240,6 +240,13 @@ where
         self
     }
 
+    /// How many sagas that have ended are kept, to be looked at; the oldest go first, up to 255 more
+    /// stay for a while. Default: 10,000.
+    pub fn keep_ended(mut self, sagas: usize) -> Self {
+        self.options.keep_ended = sagas;
+        self
+    }
+
     fn after<T>(self) -> StepSaga<S, T> {
         let Self { options, version, upcasts, starts, stages, on_failure, failed, .. } = self;
         let result = PhantomData;
