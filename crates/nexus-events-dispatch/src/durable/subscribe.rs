@@ -70,6 +70,7 @@ impl Bus {
         let target = entry.group.get().unwrap_or(entry).clone();
         let (Some(durables), Some(front)) = (self.durables(), target.front.get()) else { return };
         consumer.is_behind(front);
+        consumer.begins_here(durables);
         durables.consumers.lock().push(consumer.clone());
         if let Some(runtime) = &entry.runtime {
             runtime.spawn(Feed::new(consumer, target, self, durables).run());

@@ -157,3 +157,22 @@ fn a_handler_may_stand_more_crashes_and_is_not_held_up_by_them() {
     // Both at a time, then one alone, which is parked at its fifth crash.
     assert_eq!(runs, [2, 2, 2, 1, 1, 1]);
 }
+
+#[test]
+fn a_crash_before_a_new_handler_gets_anywhere_loses_nothing() {
+    let (store, log) = (Arc::new(MemoryStore::new()), Log::default());
+    process().block_on(async {
+        let bus = open(&store).await;
+        publish(&bus, 0..1).await;
+        poisoned_by(100, &log)(&bus);
+        // Nothing of the handler has run when this is stored.
+        publish(&bus, 1..2).await;
+    });
+    log.take();
+    process().block_on(async {
+        let bus = open(&store).await;
+        poisoned_by(100, &log)(&bus);
+        bus.idle().await;
+    });
+    assert_eq!(log.take(), ["1"]);
+}
