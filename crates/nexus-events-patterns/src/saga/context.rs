@@ -192,10 +192,12 @@ impl<'a> SagaContext<'a> {
     }
 
     fn adopt(&self, event: Event) -> Result<Event> {
-        if event.causation_id().is_some() {
+        if event.causation_id().is_some() && event.correlation_id().is_some() {
             return Ok(event);
         }
-        Ok(event.to_builder().caused_by(self.event).build()?)
+        let correlation_id = event.correlation_id().unwrap_or(&self.instance.correlation_id);
+        let builder = event.to_builder().correlation_id(correlation_id.clone());
+        Ok(builder.caused_by(self.event).build()?)
     }
 
     fn keep<T>(&mut self, made: Result<T>) -> Option<T> {
@@ -215,6 +217,7 @@ impl<'a> SagaContext<'a> {
 
     /// An event of its own, in its conversation.
     pub(super) fn own(&self, event: EventBuilder) -> Result<Event> {
+        let event = event.correlation_id(self.instance.correlation_id.clone());
         Ok(self.bus.stamp(event.caused_by(self.event))?)
     }
 

@@ -208,10 +208,9 @@ impl<S> StepContext<S> {
 impl Inner {
     fn event(&self, event: impl IntoEvent) -> Result<Event> {
         let event = self.bus.stamp(event)?;
-        if event.causation_id().is_some() {
-            return Ok(event);
-        }
-        Ok(event.to_builder().caused_by(&self.cause).build()?)
+        let correlation_id = event.correlation_id().unwrap_or(&self.saga.correlation_id).clone();
+        let event = event.to_builder().correlation_id(correlation_id);
+        Ok(event.caused_by(&self.cause).build()?)
     }
 }
 

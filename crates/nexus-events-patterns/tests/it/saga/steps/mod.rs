@@ -75,7 +75,12 @@ impl World {
         self.0.done.lock().entry(key.to_owned()).or_insert(1);
     }
 
-    async fn call(&self, what: String, said: String, on: &StepContext<Value>) -> Result<(), StepError> {
+    async fn call(
+        &self,
+        what: String,
+        said: String,
+        on: &StepContext<Value>,
+    ) -> Result<(), StepError> {
         self.0.calls.lock().push(said);
         let act = self.act(&what);
         if matches!(act, Act::Well | Act::WorksAndHangs) {

@@ -120,13 +120,8 @@ async fn d08_a_compensation_is_tried_ten_times() {
     let (program, world) = (Program::new().await, World::default());
     world.will("c", [Act::FailsForGood]);
     world.will("-b", [Act::Fails; 10]);
-    let quick = world
-        .abc()
-        .step("d", world.step("d"))
-        .build()
-        .unwrap()
-        .attach(&program.bus)
-        .unwrap();
+    let quick =
+        world.abc().step("d", world.step("d")).build().unwrap().attach(&program.bus).unwrap();
     start(&program, &quick).await;
     for _ in 0..8 {
         program.pass(super::SECOND * 30).await;
@@ -177,7 +172,8 @@ async fn a_failed_compensation_may_halt_the_saga_and_is_resumed() {
     assert!(is_compensated(&saga.status));
     let gone = sagas.resume_compensation(&id).await.unwrap_err();
     assert_eq!(gone.kind(), ErrorKind::NotFound);
-    let types = finished.events().iter().map(|event| event.event_type().to_string()).collect::<Vec<_>>();
+    let types =
+        finished.events().iter().map(|event| event.event_type().to_string()).collect::<Vec<_>>();
     assert_eq!(types[..4], ["saga.compensation_failed", "saga.failed"].repeat(2));
 }
 
@@ -196,7 +192,8 @@ async fn an_event_starts_it_and_steps_see_what_came_before() {
     }
     let program = Program::new().await;
     let published = program.record("payment.*");
-    let total = |event: &Event| event.payload().get("total").and_then(Value::as_u64).ok_or("no total");
+    let total =
+        |event: &Event| event.payload().get("total").and_then(Value::as_u64).ok_or("no total");
     let saga = StepSaga::<u64>::named("checkout").starts("order.created", "id", total);
     let saga = saga.step("pay", pay).step("ship", ship).build().unwrap();
     let sagas = saga.attach(&program.bus).unwrap();
@@ -253,9 +250,8 @@ async fn what_a_failed_attempt_publishes_is_not_published() {
 #[tokio::test(start_paused = true)]
 async fn a_start_by_hand_checks_its_input_and_key() {
     let program = Program::new().await;
-    let saga = StepSaga::<u32>::named("n").step("a", async |_: StepContext<u32>| {
-        Ok::<(), StepError>(())
-    });
+    let saga =
+        StepSaga::<u32>::named("n").step("a", async |_: StepContext<u32>| Ok::<(), StepError>(()));
     let sagas = saga.build().unwrap().attach(&program.bus).unwrap();
     let kind = |result: nexus_events_patterns::Result<_>| result.map(drop).unwrap_err().kind();
     assert_eq!(kind(sagas.start("1", "text").await), ErrorKind::InvalidState);
