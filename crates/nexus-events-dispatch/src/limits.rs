@@ -234,8 +234,12 @@ pub const CONSUMER_WINDOW_EVENTS: usize = 256;
 /// About how many bytes of events these are (8 MiB), beyond the first.
 pub const CONSUMER_WINDOW_BYTES: usize = 8 * 1024 * 1024;
 
-/// How often a process may crash while it is at an event, before that is parked.
-pub const CRASHES_MAX: u32 = 3;
+/// How often a process may crash while it is at an event, before that is parked, unless its handler
+/// says otherwise.
+pub const CRASHES_DEFAULT: u32 = 3;
+
+/// An event that has so many crashes left before it is parked is handled alone.
+pub const CRASHES_ALONE: u32 = 2;
 
 /// How long a durable handler that could not go on, because its store or its dead letters fail,
 /// waits before it tries again.

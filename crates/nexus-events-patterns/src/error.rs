@@ -33,6 +33,8 @@ pub enum ErrorKind {
     UnknownTimeout,
     /// It is not there.
     NotFound,
+    /// It is there already.
+    Exists,
     /// It can only go forward.
     BehindPivot,
     /// A bound is met.
@@ -61,6 +63,7 @@ impl ErrorKind {
             Self::NewerState => "newer_state",
             Self::UnknownTimeout => "unknown_timeout",
             Self::NotFound => "not_found",
+            Self::Exists => "exists",
             Self::BehindPivot => "behind_pivot",
             Self::Overloaded => "overloaded",
             Self::Corrupt => "corrupt",

@@ -47,3 +47,28 @@ pub const SAGA_REDELIVERY_PAUSE_MAX: Duration = Duration::from_secs(365 * 24 * 3
 
 /// Sagas that are listed at a time.
 pub const SAGA_PAGE: usize = 256;
+
+/// Steps of a saga.
+pub const SAGA_STEPS_MAX: usize = 256;
+
+/// Steps of a saga that run at the same time.
+pub const SAGA_PARALLEL_MAX: usize = 64;
+
+/// Bytes of a step's name.
+pub const SAGA_STEP_NAME_BYTES_MAX: usize = 64;
+
+/// Attempts of a step, the first included, unless it says otherwise.
+pub const SAGA_STEP_ATTEMPTS_DEFAULT: u32 = 4;
+
+/// Attempts of a compensation unless it says otherwise.
+pub const SAGA_COMPENSATION_ATTEMPTS_DEFAULT: u32 = 10;
+
+/// The most that can be asked for, of both.
+pub const SAGA_ATTEMPTS_MAX: u32 = 1_000;
+
+/// How often a program may end while a step runs before the saga is parked.
+pub const SAGA_RESTARTS_MAX: u32 = 100;
+
+/// A step that waits no longer than this before its next attempt waits in memory, one that waits
+/// longer in the store.
+pub const SAGA_SHORT_WAIT: Duration = Duration::from_secs(1);

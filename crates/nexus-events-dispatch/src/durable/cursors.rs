@@ -6,7 +6,9 @@ use super::consumer::Consumer;
 use super::window::{Window, count_crash};
 use super::{Durables, Start};
 use crate::error::Result;
-use crate::store::{Append, Cursor, Offset, Page, Read, Scan, Select, StoredEvent, space};
+use crate::store::{
+    Append, Cursor, Expected, Offset, Page, Read, Scan, Select, StoredEvent, space,
+};
 use crate::sync::{Arc, Ordering};
 
 impl Consumer {
@@ -41,6 +43,16 @@ impl Consumer {
         self.ready.store(true, Ordering::SeqCst);
         self.progress.notify_waiters();
         Ok(())
+    }
+
+    /// Where it begins is in the store before any event that is published from now on: a crash
+    /// before it gets to its first one must not let it begin after that.
+    pub(super) fn begins_here(&self, durables: &Durables) {
+        let first = self.first(durables).to_bytes();
+        let append = Append::new();
+        let append = append.put_if(Expected::Absent, space::CURSORS, self.name().as_str(), first);
+        // It stands in line now. Where there is a cursor already it is refused, as it should be.
+        drop(durables.store().append(append));
     }
 
     fn first(&self, durables: &Durables) -> Cursor {

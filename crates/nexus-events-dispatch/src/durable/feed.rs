@@ -13,7 +13,7 @@ use crate::entrance::before;
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layers::DeadLetter;
-use crate::limits::{CONSUMER_PAUSE, CONSUMER_WINDOW_BYTES, CONSUMER_WINDOW_EVENTS, CRASHES_MAX};
+use crate::limits::{CONSUMER_PAUSE, CONSUMER_WINDOW_BYTES, CONSUMER_WINDOW_EVENTS, CRASHES_ALONE};
 use crate::runtime::{Job, contain};
 use crate::store::{Cancelled, Offset, Read, StoredEvent};
 use crate::sync::{Arc, Ordering, Weak, sleep};
@@ -123,15 +123,15 @@ impl Feed {
         self.give_left().await
     }
 
-    /// What the process has crashed at is handled alone, so that the crash shows which event it
-    /// is; what it crashed at too often is parked.
+    /// What the process has crashed at is handled alone before it may be parked, so that the crash
+    /// shows which event it is; what it crashed at too often is parked.
     async fn handle_suspects(&mut self) -> Going {
-        let left = self.consumer.window.lock().left();
+        let (left, most) = (self.consumer.window.lock().left(), self.consumer.durable.crashes);
         for stored in left {
             let crashes = self.consumer.window.lock().crashes(stored.offset);
-            if crashes >= CRASHES_MAX {
+            if crashes >= most {
                 self.park(&stored, crashes).await?;
-            } else if crashes > 0 {
+            } else if crashes > 0 && crashes + CRASHES_ALONE >= most {
                 self.consumer.window.lock().set_alone(Some(stored.offset));
                 self.consumer.write(true).await?;
                 let offset = stored.offset;

@@ -5,6 +5,7 @@ use std::fmt;
 use nexus_events_model::{Event, EventType, Pattern, Text};
 
 use crate::layers::{OnPark, Retry};
+use crate::limits::CRASHES_DEFAULT;
 use crate::store::{Ack, EventStore, Offset};
 use crate::subscription::Key;
 use crate::sync::Arc;
@@ -118,6 +119,7 @@ pub struct Durable {
     pub(crate) start: Start,
     pub(crate) retry: Retry,
     pub(crate) on_park: OnPark,
+    pub(crate) crashes: u32,
 }
 
 impl Durable {
@@ -125,7 +127,7 @@ impl Durable {
     /// unique on its bus.
     pub fn named(name: impl Into<Text>) -> Self {
         let (start, retry, on_park) = (Start::default(), Retry::new(), OnPark::default());
-        Self { name: name.into(), start, retry, on_park }
+        Self { name: name.into(), start, retry, on_park, crashes: CRASHES_DEFAULT }
     }
 
     /// Where it begins when the store does not know it yet. Default: with what comes.
@@ -144,6 +146,21 @@ impl Durable {
     /// What happens to later events of a key when one was parked. Default: they are held.
     pub fn on_park(mut self, on_park: OnPark) -> Self {
         self.on_park = on_park;
+        self
+    }
+
+    /// At which crash of the process while an event is handled that is parked, at least 1. Before
+    /// the last two it is handled alone, so that an event that only stood
+    /// beside the culprit is not parked with it. Default: 3, so it is handled alone from the first
+    /// one on. More is for
+    /// handlers that see to it themselves.
+    ///
+    /// ```
+    /// use nexus_events_dispatch::Durable;
+    /// let billing = Durable::named("billing").crashes(10);
+    /// ```
+    pub fn crashes(mut self, crashes: u32) -> Self {
+        self.crashes = crashes.max(1);
         self
     }
 }

@@ -51,6 +51,7 @@ impl Registering {
         let target = entry.group.get().unwrap_or(entry).clone();
         let Some(front) = target.front.get() else { return Ok(()) };
         if self.consumer.is_behind(front) {
+            self.consumer.begins_here(&self.durables);
             if let Some(runtime) = &entry.runtime {
                 let feed = Feed::new(self.consumer.clone(), target, bus, &self.durables);
                 runtime.spawn(feed.run());

@@ -92,7 +92,12 @@ impl Backoff {
         Delays { backoff: *self, before: self.base, raw: self.base.as_secs_f64(), random: seed }
     }
 
-    pub(super) fn check(&self) -> Result<()> {
+    /// Whether its numbers make sense, for those who take one as an option.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidOption`](crate::ErrorKind::InvalidOption) for a factor below 1 and for a
+    /// bounded jitter that is no share.
+    pub fn check(&self) -> Result<()> {
         if !(self.factor.is_finite() && self.factor >= 1.0) {
             return Err(Error::invalid_option(format!(
                 "a back-off's factor is 1 or more, not {}",

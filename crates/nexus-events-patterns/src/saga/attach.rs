@@ -41,9 +41,12 @@ impl SagaDefinition {
         let (pattern, filter) = meant(&self.options.name, &self.found)?;
         let runner = Runner::new(self);
         let options = &runner.options;
-        let durable = Durable::named(format!("saga.{}", options.name))
+        let mut durable = Durable::named(format!("saga.{}", options.name))
             .start(options.start)
             .retry(options.retry.clone());
+        if let Some(crashes) = options.crashes {
+            durable = durable.crashes(crashes);
+        }
         let by_key = runner.clone();
         let subscription_options = SubscriptionOptions::new()
             .priority(HandlerPriority::SAGA)

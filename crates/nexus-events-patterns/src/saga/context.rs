@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nexus_events_dispatch::{Bus, Schedule, Scheduled};
-use nexus_events_model::{Event, EventId, IntoEvent, Text};
+use nexus_events_model::{Event, EventBuilder, EventId, IntoEvent, Text};
 use serde_json::Value;
 use time::OffsetDateTime;
 
@@ -192,10 +192,12 @@ impl<'a> SagaContext<'a> {
     }
 
     fn adopt(&self, event: Event) -> Result<Event> {
-        if event.causation_id().is_some() {
+        if event.causation_id().is_some() && event.correlation_id().is_some() {
             return Ok(event);
         }
-        Ok(event.to_builder().caused_by(self.event).build()?)
+        let correlation_id = event.correlation_id().unwrap_or(&self.instance.correlation_id);
+        let builder = event.to_builder().correlation_id(correlation_id.clone());
+        Ok(builder.caused_by(self.event).build()?)
     }
 
     fn keep<T>(&mut self, made: Result<T>) -> Option<T> {
@@ -205,6 +207,31 @@ impl<'a> SagaContext<'a> {
                 self.failed.get_or_insert(error);
                 None
             }
+        }
+    }
+
+    /// What it is about, for the history.
+    pub(super) fn cause(&self) -> &Event {
+        self.event
+    }
+
+    /// An event of its own, in its conversation.
+    pub(super) fn own(&self, event: EventBuilder) -> Result<Event> {
+        let event = event.correlation_id(self.instance.correlation_id.clone());
+        Ok(self.bus.stamp(event.caused_by(self.event))?)
+    }
+
+    /// It cannot be done.
+    pub(super) fn fails(&mut self, error: Error) {
+        self.failed.get_or_insert(error);
+    }
+
+    /// What waits for its time drives it no more.
+    pub(super) fn take_back_wake(&mut self) {
+        let wake = self.instance.progress.wake.take();
+        // It has come, if it is what is handled now.
+        if let Some(wake) = wake.filter(|wake| wake.id != *self.event.id()) {
+            self.take_back(&wake);
         }
     }
 

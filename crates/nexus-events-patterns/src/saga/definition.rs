@@ -18,6 +18,7 @@ use super::machine::Machine;
 use super::not_found::NotFound;
 use super::returns::SagaReturn;
 use super::states::{OnTimeout, Rule, States, Upcast};
+use super::steps::check_version;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{
     SAGA_CONCURRENCY_DEFAULT, SAGA_CONCURRENCY_MAX, SAGA_ENDED_DEFAULT, SAGA_NAME_BYTES_MAX,
@@ -75,6 +76,8 @@ pub(super) struct Options {
     pub(super) not_found: NotFound,
     pub(super) concurrency: usize,
     pub(super) start: Start,
+    /// How many crashes it stands, if it sees to them itself.
+    pub(super) crashes: Option<u32>,
     pub(super) keep_ended: usize,
 }
 
@@ -306,17 +309,7 @@ where
                 "nothing starts the saga `{name}`; add `.starts(pattern, key, handler)`"
             )));
         }
-        if states.version == 0 {
-            let message = format!("the version of the saga `{name}` is 1 or more, not 0");
-            return Err(Error::invalid_option(message));
-        }
-        if let Some((from, _)) = states.upcasts.iter().find(|(from, _)| **from >= states.version) {
-            return Err(Error::invalid_option(format!(
-                "the saga `{name}` is at version {}, so an upcast from {from} is never used; set `.version({})`",
-                states.version,
-                from + 1
-            )));
-        }
+        check_version(name, states.version, &states.upcasts)?;
         let found = states.rules.iter();
         let found =
             found.map(|rule| Found { pattern: rule.pattern.clone(), key: rule.key.clone() });
@@ -346,6 +339,7 @@ impl Options {
             not_found: NotFound::default(),
             concurrency: SAGA_CONCURRENCY_DEFAULT,
             start: Start::default(),
+            crashes: None,
             keep_ended: SAGA_ENDED_DEFAULT,
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use nexus_events_dispatch::layers::DeadLetterFilter;
-use nexus_events_dispatch::store::{EventStore, Scan, Versioned};
+use nexus_events_dispatch::store::{EventStore, Scan};
 use nexus_events_dispatch::{Bus, ErrorKind as BusErrorKind, Subscription};
 use nexus_events_model::{Event, EventId};
 use time::OffsetDateTime;
@@ -56,7 +56,8 @@ impl SagaHandle {
     /// # Errors
     /// Those of the store; [`ErrorKind::Corrupt`] for one that cannot be read.
     pub async fn get(&self, key: &str) -> Result<Option<Instance>> {
-        Ok(self.find(key).await?.map(|(instance, _)| instance))
+        let stored = self.store()?.get(ACTIVE, &row(self.name(), key)).await?;
+        stored.map(|stored| Instance::read(self.name(), key, &stored)).transpose()
     }
 
     /// Those that have not ended, in the order of their keys, a page of 256 after this key.
@@ -94,22 +95,25 @@ impl SagaHandle {
     /// [`ErrorKind::NotFound`] when there is none; [`ErrorKind::BehindPivot`] for one that can only
     /// go forward; those of the store.
     pub async fn cancel(&self, key: &str, reason: &str) -> Result<Instance> {
-        self.change(key, "cancelled by hand", |instance, saga| {
+        let cancelled = self.change(key, "cancelled by hand", |instance, saga| {
             self.runner.machine.cancelled(instance, saga, reason)
-        })
-        .await
+        });
+        let cancelled = cancelled.await?;
+        self.runner.machine.told_cancelled(&cancelled);
+        Ok(cancelled)
     }
 
-    /// Lets a saga go on that stands still: a parked or halted one, and one whose events became dead
-    /// letters, which are given to it again in their order. How many there were.
+    /// Lets a saga go on that stands still: a parked one, and one whose events became dead letters,
+    /// which are given to it again in their order. How many there were. For one that has ended and
+    /// whose compensation has failed see [`resume_compensation`](Self::resume_compensation).
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when there is neither; those of the store.
     pub async fn resume(&self, key: &str) -> Result<usize> {
         let stands = self
-            .find(key)
+            .get(key)
             .await?
-            .is_some_and(|(instance, _)| matches!(instance.status, SagaStatus::Parked { .. }));
+            .is_some_and(|instance| matches!(instance.status, SagaStatus::Parked { .. }));
         if stands {
             self.change(key, "resumed by hand", |instance, saga| {
                 self.runner.machine.resumed(instance, saga)
@@ -178,18 +182,15 @@ impl SagaHandle {
     ) -> Result<Instance> {
         let mut conflicts = Conflicts::new(0);
         loop {
-            let (before, stored) =
-                self.find(key).await?.ok_or_else(|| self.none(key, "is there"))?;
-            // What it publishes belongs to its conversation.
-            let cause = Event::builder("saga.changed").id(before.id.clone());
-            let cause = self.bus.stamp(cause.correlation_id(before.correlation_id.clone()))?;
+            let before = self.get(key).await?.ok_or_else(|| self.none(key, "is there"))?;
+            let cause = self.cause_of(&before)?;
             let mut saga = SagaContext::new(&self.bus, &cause, before.clone(), false);
             change(&before, &mut saga)?;
             saga.failure()?;
             let now = saga.now();
             saga.instance.note(now, what, None);
             let after = saga.instance.clone();
-            let append = append_of(Reaction::from(saga), Some(&stored))?;
+            let append = append_of(Reaction::from(saga))?;
             match self.bus.commit(append).await {
                 Ok(_) => {
                     self.runner.has_changed(false, &after.status, &self.bus).await;
@@ -202,13 +203,13 @@ impl SagaHandle {
         }
     }
 
-    async fn find(&self, key: &str) -> Result<Option<(Instance, Versioned)>> {
-        let stored = self.store()?.get(ACTIVE, &row(self.name(), key)).await?;
-        let Some(stored) = stored else { return Ok(None) };
-        Ok(Some((Instance::read(self.name(), key, &stored)?, stored)))
+    /// What it publishes belongs to its conversation.
+    pub(super) fn cause_of(&self, instance: &Instance) -> Result<Event> {
+        let cause = Event::builder("saga.changed").id(instance.id.clone());
+        Ok(self.bus.stamp(cause.correlation_id(instance.correlation_id.clone()))?)
     }
 
-    fn store(&self) -> Result<&Arc<dyn EventStore>> {
+    pub(super) fn store(&self) -> Result<&Arc<dyn EventStore>> {
         self.bus.store().ok_or_else(Error::no_store)
     }
 

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
 use super::iso;
-use super::steps::StepState;
+use super::steps::{Progress, StepState};
 use super::timer::SagaTimer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{SAGA_HANDLED_MAX, SAGA_HISTORY_MAX};
@@ -152,6 +152,8 @@ pub struct Instance {
     /// Its steps that have begun, in that order.
     #[serde(default)]
     pub steps: Vec<StepState>,
+    #[serde(default)]
+    pub(crate) progress: Progress,
     /// What it has done, the last 64.
     #[serde(default)]
     pub history: VecDeque<SagaEntry>,
@@ -164,6 +166,9 @@ pub struct Instance {
     /// When it last changed.
     #[serde(with = "iso")]
     pub changed: OffsetDateTime,
+    /// The version of what is stored, 0 before it is.
+    #[serde(skip)]
+    pub(crate) stored: u64,
 }
 
 impl PartialEq for Instance {
@@ -198,10 +203,12 @@ impl Instance {
             state,
             timers: Vec::new(),
             steps: Vec::new(),
+            progress: Progress::default(),
             history: VecDeque::new(),
             handled: VecDeque::new(),
             started: now,
             changed: now,
+            stored: 0,
         }
     }
 
@@ -219,6 +226,24 @@ impl Instance {
 
     pub(crate) fn own_row(&self) -> Vec<u8> {
         if self.status.has_ended() { self.ended_row() } else { self.row() }
+    }
+
+    /// Whether an event of this turn of its steps is meant.
+    pub(crate) fn is_driven_by(&self, turn: u64) -> bool {
+        let goes_on = matches!(self.status, SagaStatus::Running | SagaStatus::Compensating { .. });
+        goes_on && self.progress.turn == turn
+    }
+
+    /// Whether it is the same saga, driven by the same event.
+    pub(crate) fn is_at_turn_of(&self, other: &Self) -> bool {
+        self.id == other.id && self.is_driven_by(other.progress.turn)
+    }
+
+    /// What is known of a step now.
+    pub(crate) fn replace(&mut self, state: &StepState) {
+        if let Some(known) = self.steps.iter_mut().find(|known| known.name == state.name) {
+            known.clone_from(state);
+        }
     }
 
     /// Whether it has handled this event.
@@ -270,7 +295,9 @@ impl Instance {
 
     /// Reads what is stored for this saga and key.
     pub(crate) fn read(saga: &str, key: &str, stored: &Versioned) -> Result<Self> {
-        serde_json::from_slice(&stored.value).map_err(|error| {
+        let read: serde_json::Result<Self> = serde_json::from_slice(&stored.value);
+        let read = read.map(|instance| Self { stored: stored.version, ..instance });
+        read.map_err(|error| {
             let message = format!("what is stored of the saga `{saga}` {key} is no saga: {error}");
             Error::new(ErrorKind::Corrupt, message).caused_by(error)
         })

@@ -18,3 +18,26 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
     let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
     OffsetDateTime::parse(&text, &Rfc3339).map_err(D::Error::custom)
 }
+
+/// A time that may be missing.
+pub(crate) mod option {
+    use serde::Serialize;
+
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    struct Iso(#[serde(with = "super")] OffsetDateTime);
+
+    pub(crate) fn serialize<S: Serializer>(
+        time: &Option<OffsetDateTime>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        time.map(Iso).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<OffsetDateTime>, D::Error> {
+        Ok(Option::<Iso>::deserialize(deserializer)?.map(|iso| iso.0))
+    }
+}

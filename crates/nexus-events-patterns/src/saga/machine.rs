@@ -3,11 +3,13 @@
 
 use nexus_events_dispatch::{BoxFuture, Context, HandlerError, Scheduled};
 use nexus_events_model::{Event, EventId, Text};
+use parking_lot::Mutex;
+use serde_json::Value;
+use time::OffsetDateTime;
 
 use super::context::SagaContext;
 use super::instance::Instance;
-use time::OffsetDateTime;
-
+use super::steps::{Ran, started_by_events};
 use crate::error::Result;
 
 /// What a saga is told.
@@ -18,7 +20,7 @@ pub(crate) enum Told {
     /// A timeout of this instance.
     Timeout { instance: EventId, timer: EventId, name: Text },
     /// The next step of this instance is due.
-    Step { instance: EventId },
+    Step { instance: EventId, turn: u64 },
 }
 
 /// An event, and what it is for the saga that it is for.
@@ -32,6 +34,8 @@ pub(crate) struct Input {
     pub(crate) redeliveries: u32,
     /// When that was first.
     pub(crate) since: Option<OffsetDateTime>,
+    /// What has run for it already, when its commit has met another change.
+    pub(crate) ran: Mutex<Option<Vec<Ran>>>,
 }
 
 /// What is to be committed.
@@ -71,6 +75,11 @@ pub(crate) trait Machine: Send + Sync + 'static {
         context: &'a Context,
     ) -> BoxFuture<'a, Result<Turn, HandlerError>>;
 
+    /// What starts a saga of this definition with this input.
+    fn started(&self, input: &Value, saga: &mut SagaContext<'_>) -> Result<()> {
+        Err(started_by_events(&saga.instance.saga, input))
+    }
+
     /// What cancels a saga of this definition.
     fn cancelled(
         &self,
@@ -78,6 +87,9 @@ pub(crate) trait Machine: Send + Sync + 'static {
         saga: &mut SagaContext<'_>,
         reason: &str,
     ) -> Result<()>;
+
+    /// It is cancelled by now.
+    fn told_cancelled(&self, _: &Instance) {}
 
     /// What lets a parked or halted saga of this definition go on.
     fn resumed(&self, instance: &Instance, saga: &mut SagaContext<'_>) -> Result<()>;

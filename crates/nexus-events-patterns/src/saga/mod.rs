@@ -36,5 +36,8 @@ pub use self::key::SagaKey;
 pub use self::not_found::{Hook, NotFound};
 pub use self::returns::SagaReturn;
 pub use self::stats::SagaStats;
-pub use self::steps::{StepState, StepStatus};
+pub use self::steps::{
+    Compensation, OnFailure, Parallel, StepContext, StepError, StepOutcome, StepRetry, StepSaga,
+    StepState, StepStatus,
+};
 pub use self::timer::SagaTimer;

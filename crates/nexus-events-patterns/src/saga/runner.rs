@@ -7,6 +7,7 @@ use nexus_events_dispatch::{
     Bus, Called, Context, ErrorKind as BusErrorKind, Handler, HandlerError, HandlerResult,
 };
 use nexus_events_model::{Event, EventId, Status, Text};
+use parking_lot::Mutex;
 use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -71,7 +72,14 @@ impl Runner {
             Error::new(ErrorKind::MissingKey, message)
         })?;
         let key = found.key.require(self.name(), &event)?;
-        Ok(Input { event, key, told: Told::Event, redeliveries: 0, since: None })
+        Ok(Input {
+            event,
+            key,
+            told: Told::Event,
+            redeliveries: 0,
+            since: None,
+            ran: Mutex::default(),
+        })
     }
 
     fn of_its_own(&self, own: Own, event: &Event) -> Result<Input> {
@@ -100,9 +108,13 @@ impl Runner {
                 let name = Text::from(field("name").ok_or_else(wrong)?);
                 Told::Timeout { instance, timer: event.id().clone(), name }
             }
-            Own::Step | Own::Retry => Told::Step { instance },
+            Own::Step | Own::Retry => {
+                let turn = event.payload().get("turn").and_then(Value::as_u64);
+                Told::Step { instance, turn: turn.ok_or_else(wrong)? }
+            }
         };
-        Ok(Input { event: event.clone(), key, told, redeliveries: 0, since: None })
+        let (redeliveries, since, ran) = (0, None, Mutex::default());
+        Ok(Input { event: event.clone(), key, told, redeliveries, since, ran })
     }
 
     async fn handle(&self, event: &Event, context: &Context) -> HandlerResult {
@@ -119,7 +131,7 @@ impl Runner {
                 return Ok(Value::Null);
             };
             let status = reaction.instance.as_ref().map(|instance| instance.status.clone());
-            let append = append_of(reaction, stored.as_ref()).map_err(HandlerError::permanent)?;
+            let append = append_of(reaction).map_err(HandlerError::permanent)?;
             match context.commit(append).await {
                 Ok(_) => {
                     if let Some(status) = status {

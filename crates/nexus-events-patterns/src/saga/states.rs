@@ -86,7 +86,7 @@ where
         };
         let Some(rule) = rule else { return Ok(Turn::NotFound) };
         let (mut state, instance) = match before {
-            Some(before) => (self.read(before)?, before.clone()),
+            Some(before) => (read_state(&self.upcasts, before, self.version)?, before.clone()),
             None => {
                 let (state, now) = (RawValue::NULL.to_owned(), context.bus().now());
                 let (key, version) = (input.key.clone(), self.version);
@@ -115,7 +115,7 @@ where
                 ),
             )));
         };
-        let (event, mut state) = (&input.event, self.read(before)?);
+        let (event, mut state) = (&input.event, read_state(&self.upcasts, before, self.version)?);
         let mut instance = before.clone();
         if let Told::Timeout { timer, .. } = &input.told {
             instance.timers.retain(|it| it.id != *timer);
@@ -160,26 +160,29 @@ where
         );
         Err(HandlerError::permanent(Error::new(ErrorKind::KeyChanged, message)))
     }
+}
 
-    /// The state, brought up to the version of today.
-    fn read(&self, instance: &Instance) -> Result<S, HandlerError> {
-        let wrong = |error: serde_json::Error| {
-            let message = format!(
-                "the state of the saga `{}` {} at version {} does not fit: {error}",
-                self.name, instance.key, instance.version
-            );
-            HandlerError::permanent(Error::new(ErrorKind::InvalidState, message))
-        };
-        if instance.version == self.version {
-            return serde_json::from_str(instance.state.get()).map_err(wrong);
-        }
-        let state = upcast(&self.upcasts, instance, self.version)?;
-        serde_json::from_value(state).map_err(wrong)
+/// The state, brought up to the version of today.
+pub(super) fn read_state<S: DeserializeOwned>(
+    upcasts: &BTreeMap<u32, Upcast>,
+    instance: &Instance,
+    version: u32,
+) -> Result<S, HandlerError> {
+    let wrong = |error: serde_json::Error| {
+        let message = format!(
+            "the state of the saga `{}` {} at version {} does not fit: {error}",
+            instance.saga, instance.key, instance.version
+        );
+        HandlerError::permanent(Error::new(ErrorKind::InvalidState, message))
+    };
+    if instance.version == version {
+        return serde_json::from_str(instance.state.get()).map_err(wrong);
     }
+    serde_json::from_value(upcast(upcasts, instance, version)?).map_err(wrong)
 }
 
 /// The state as JSON, brought up to this version.
-pub(super) fn upcast(
+fn upcast(
     upcasts: &BTreeMap<u32, Upcast>,
     instance: &Instance,
     version: u32,

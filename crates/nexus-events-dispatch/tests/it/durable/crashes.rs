@@ -126,3 +126,53 @@ fn a_clean_end_is_no_crash() {
     }
     assert_eq!(log.take(), ["0", "1", "1", "1", "1", "1", "1"]);
 }
+
+#[test]
+fn a_handler_may_stand_more_crashes_and_is_not_held_up_by_them() {
+    let (store, log) = (Arc::new(MemoryStore::new()), Log::default());
+    let mut runs = Vec::new();
+    for _ in 0..6 {
+        process().block_on(async {
+            let bus = open(&store).await;
+            let handler = {
+                let log = log.clone();
+                move |event: Event| {
+                    let log = log.clone();
+                    async move {
+                        log.add(number(&event).to_string());
+                        std::future::pending::<()>().await;
+                    }
+                }
+            };
+            let durable = nexus_events_dispatch::Durable::named("billing").crashes(5);
+            let handler = handler.durable(durable).with(|options| options.concurrency(2));
+            bus.on("order.*", handler).unwrap();
+            if runs.is_empty() {
+                publish(&bus, 0..2).await;
+            }
+            pass(100 * SECOND).await;
+            runs.push(log.take().len());
+        });
+    }
+    // Both at a time, then one alone, which is parked at its fifth crash.
+    assert_eq!(runs, [2, 2, 2, 1, 1, 1]);
+}
+
+#[test]
+fn a_crash_before_a_new_handler_gets_anywhere_loses_nothing() {
+    let (store, log) = (Arc::new(MemoryStore::new()), Log::default());
+    process().block_on(async {
+        let bus = open(&store).await;
+        publish(&bus, 0..1).await;
+        poisoned_by(100, &log)(&bus);
+        // Nothing of the handler has run when this is stored.
+        publish(&bus, 1..2).await;
+    });
+    log.take();
+    process().block_on(async {
+        let bus = open(&store).await;
+        poisoned_by(100, &log)(&bus);
+        bus.idle().await;
+    });
+    assert_eq!(log.take(), ["1"]);
+}

@@ -5,6 +5,7 @@ mod directory;
 mod not_found;
 mod order;
 mod states;
+mod steps;
 mod timeouts;
 
 use std::sync::Arc;

@@ -312,3 +312,22 @@ fn a_definition_that_makes_no_sense_says_which_part() {
         assert!(error.contains(part), "{error} should name {part}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_it_publishes_is_of_its_conversation_which_its_start_begins() {
+    let program = Program::new().await;
+    let published = program.record("did");
+    let saga = Saga::<u32>::named("s").starts(
+        "go",
+        "id",
+        |_: &mut u32, _: &Event, saga: &mut SagaContext| {
+            saga.publish(Event::builder("did"));
+        },
+    );
+    let sagas = saga.build().unwrap().attach(&program.bus).unwrap();
+    program.publish_all([of("go", "1"), of("go", "1").correlation_id("other")]).await;
+    let saga = sagas.get("1").await.unwrap().unwrap();
+    let correlations: Vec<_> =
+        published.events().iter().map(|event| event.correlation_id().cloned()).collect();
+    assert_eq!(correlations, vec![Some(saga.correlation_id); 2]);
+}
