@@ -131,6 +131,7 @@ mod timer;
 mod trace;
 mod waits;
 mod watch;
+mod witness;
 mod worker;
 
 pub use crate::builder::BusBuilder;
@@ -160,3 +161,4 @@ pub use crate::subscription::{HandlerPriority, Subscription, SubscriptionOptions
 #[cfg(any(nexus_shuttle, nexus_loom))]
 #[doc(hidden)]
 pub use crate::sync::model;
+pub use crate::witness::Witness;
