@@ -5,7 +5,7 @@
 
 use std::any::{Any, TypeId};
 
-use nexus_events_model::IntoEvent;
+use nexus_events_model::{Event, IntoEvent};
 
 use crate::bus::Bus;
 use crate::context::Context;
@@ -123,6 +123,20 @@ impl Context {
         Self::current(bus)
     }
 
+    /// As [`publish_and_wait`](Self::publish_and_wait), with a witness instead of a report.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub async fn publish_witnessed(
+        &self,
+        event: impl IntoEvent,
+        witness: Arc<dyn Witness>,
+    ) -> Result<Receipt> {
+        let event = self.bus().stamp(event).map_err(trace::refused)?;
+        let entrance = Entrance::new(self.bus(), Wait::Here);
+        entrance.witnessed(Some(self), event, witness).await.map_err(trace::refused)
+    }
+
     /// The event's witness, if it has one of this type.
     #[must_use]
     pub fn witness<W: Witness>(&self) -> Option<Arc<W>> {
@@ -151,7 +165,7 @@ impl Delivery {
     pub(crate) fn witnessed(
         bus: &Bus,
         context: Option<&Context>,
-        event: nexus_events_model::Event,
+        event: Event,
         witness: Arc<dyn Witness>,
     ) -> Result<Arc<Self>> {
         let mut delivery = match context {

@@ -12,3 +12,7 @@ mod error;
 mod request;
 
 pub use crate::error::{Error, ErrorKind, Result, Status};
+pub use crate::request::{
+    LateReply, Reject, Replies, ReplyTo, Request, RequestMany, RequestStats, Requests, Responder,
+    responder,
+};
