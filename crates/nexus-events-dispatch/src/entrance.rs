@@ -119,7 +119,14 @@ impl<'a> Entrance<'a> {
         }
         match self.bus.layers() {
             [] => self.admit(event).await,
-            layers => Next { layers, door: self }.run(event).wait().await,
+            layers => {
+                // Layers are to see, and to store, the event as handlers do.
+                let event = match self.context {
+                    Some(context) => context.delivery().adopt(event)?,
+                    None => event,
+                };
+                Next { layers, door: self }.run(event).wait().await
+            }
         }
     }
 
