@@ -462,7 +462,8 @@ impl Context {
     }
 
     /// The event being handled.
-    pub(crate) fn event(&self) -> &Event {
+    #[must_use]
+    pub fn event(&self) -> &Event {
         match &self.way {
             Way::OnStack(on_stack) => &on_stack.event,
             Way::Tracked(delivery) => &delivery.event,

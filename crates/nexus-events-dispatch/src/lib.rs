@@ -131,6 +131,7 @@ mod timer;
 mod trace;
 mod waits;
 mod watch;
+mod weak;
 mod witness;
 mod worker;
 
@@ -161,4 +162,5 @@ pub use crate::subscription::{HandlerPriority, Subscription, SubscriptionOptions
 #[cfg(any(nexus_shuttle, nexus_loom))]
 #[doc(hidden)]
 pub use crate::sync::model;
+pub use crate::weak::WeakBus;
 pub use crate::witness::Witness;
