@@ -11,6 +11,10 @@ mod correlate;
 mod error;
 mod request;
 
+pub use crate::correlate::{
+    CausationNode, CausationTree, Correlate, Correlation, Gather, GatherReason, GatherStats,
+    Gathered, Gatherer, Gathering, Until,
+};
 pub use crate::error::{Error, ErrorKind, Result, Status};
 pub use crate::request::{
     LateReply, Reject, Replies, ReplyTo, Request, RequestMany, RequestStats, Requests, Responder,
