@@ -20,11 +20,13 @@ use nexus_events_model::{Event, EventType};
 #[derive(Clone)]
 pub struct Until(Kind);
 
+type Condition = dyn Fn(&[Event]) -> bool + Send + Sync;
+
 #[derive(Clone)]
 enum Kind {
     Count(usize),
     Types(Vec<EventType>),
-    When(Arc<dyn Fn(&[Event]) -> bool + Send + Sync>),
+    When(Arc<Condition>),
 }
 
 impl Until {

@@ -223,7 +223,11 @@ impl Begun {
         let collecting = reply_in.map(|event_type| {
             Collecting::begin(&self.bus, &self.requests, event_type, &pending.slot)
         });
-        let _collecting = collecting.transpose()?;
+        let collecting = collecting.transpose().inspect_err(|_| {
+            self.requests.counters.refused.add(1);
+            pending.ended = true;
+        });
+        let _collecting = collecting?;
         let slot = pending.slot.clone();
         let asking = async {
             let matched = self.publish(&slot).await?;
