@@ -32,6 +32,7 @@ use crate::subscription::{Subscription, SubscriptionOptions};
 use crate::sync::{Arc, Handle, OnceLock, Ordering, Semaphore, StaticU64, sleep};
 use crate::waits::Waits;
 use crate::watch::Watch;
+use crate::witness::Extensions;
 
 /// An event goes in; every matching handler runs, in priority order. Clones are the same bus.
 ///
@@ -76,6 +77,7 @@ pub(crate) struct Inner {
     pub(crate) durables: Option<Arc<Durables>>,
     pub(crate) plan: Arc<Plan>,
     pub(crate) states: Arc<States>,
+    pub(crate) extensions: Extensions,
 }
 
 /// Buses made so far.
@@ -132,6 +134,7 @@ impl Bus {
             durables,
             plan: Arc::default(),
             states: Arc::new(builder.states),
+            extensions: Extensions::default(),
         }))
     }
 
@@ -179,6 +182,10 @@ impl Bus {
     ) -> Result<Subscription> {
         if self.gate().is_closed() {
             return Err(Error::closed());
+        }
+        if options.responds && options.durable.is_some() {
+            let message = "a durable handler gets its events from the log, where nobody waits for an answer; leave .durable(..) out of one that responds";
+            return Err(Error::invalid_option(message));
         }
         let (mut options, mut registering) = (options, None);
         if let Some(durable) = options.durable.take() {

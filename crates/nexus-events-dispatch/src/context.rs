@@ -392,6 +392,14 @@ impl Context {
         self.delivery().lineage.chain(self.event().event_type())
     }
 
+    /// The delivery, unless the event is on its publisher's stack.
+    pub(crate) fn tracked_delivery(&self) -> Option<&Arc<Delivery>> {
+        match &self.way {
+            Way::OnStack(_) => None,
+            Way::Tracked(delivery) => Some(delivery),
+        }
+    }
+
     /// Whether the calling code is inside of a handler, of whatever bus.
     pub(crate) fn is_inside() -> bool {
         CURRENT.is_set()
@@ -454,7 +462,8 @@ impl Context {
     }
 
     /// The event being handled.
-    pub(crate) fn event(&self) -> &Event {
+    #[must_use]
+    pub fn event(&self) -> &Event {
         match &self.way {
             Way::OnStack(on_stack) => &on_stack.event,
             Way::Tracked(delivery) => &delivery.event,

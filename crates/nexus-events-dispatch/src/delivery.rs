@@ -29,6 +29,7 @@ use crate::sync::{
     Arc, AtomicBool, AtomicUsize, Instant, Mutex, OnceLock, Ordering, oneshot, timeout,
 };
 use crate::trace::{self, PublishSpan};
+use crate::witness::Witness;
 
 pub(crate) struct Delivery {
     pub(crate) bus: Bus,
@@ -57,6 +58,7 @@ pub(crate) struct Delivery {
     /// Whether it is the whole event, and not what a shared lane made of its share.
     counted: bool,
     report: Option<Report>,
+    pub(crate) witness: Option<Arc<dyn Witness>>,
     /// Where it is from, when a consumer has taken it from the log.
     from_log: Option<FromLog>,
     /// Whether it was published before.
@@ -185,6 +187,7 @@ impl Delivery {
             finished: AtomicBool::new(false),
             counted: true,
             report,
+            witness: None,
             from_log: None,
             is_replay: false,
             is_follow_up: admission.as_ref().is_some_and(Admission::is_follow_up),
@@ -219,6 +222,25 @@ impl Delivery {
     ) -> Result<Arc<Self>> {
         let admission = Admission::first(bus)?;
         Ok(Self::new(event, Lineage::default(), Context::innermost(), admission, sender))
+    }
+
+    /// The same for somebody who goes on with making it.
+    pub(crate) fn first_for(bus: &Bus, event: Event) -> Result<Self> {
+        let admission = Admission::first(bus)?;
+        bus.record_here(&event);
+        let route = bus.route(event.event_type());
+        let outer = Context::innermost();
+        Ok(Self::along(route, event, Lineage::default(), outer, admission, None))
+    }
+
+    /// What [`nested`](Self::nested) is, without a report, for somebody who goes on with making it.
+    pub(crate) fn nested_for(&self, context: &Context, event: Event) -> Result<Self> {
+        let event = self.adopt(event)?;
+        let lineage = self.lineage.descend(&self.event, Some(Asking::of(context)))?;
+        let admission = Admission::nested(&self.bus)?;
+        self.bus.record_here(&event);
+        let route = self.bus.route(event.event_type());
+        Ok(Self::along(route, event, lineage, self.outer.clone(), admission, None))
     }
 
     /// A delivery of an event that was published before, to these handlers alone.
@@ -441,6 +463,7 @@ impl Delivery {
         } else if let Some(from_log) = &self.from_log {
             from_log.keep(outcome());
         }
+        self.tell_witness(place);
     }
 
     /// Ends the waves; gives back follow-ups that came in at the last moment.
@@ -488,6 +511,9 @@ impl Delivery {
         drop(admission);
         if let Some(from_log) = &self.from_log {
             from_log.end(&self.event);
+        }
+        if let Some(witness) = &self.witness {
+            witness.over();
         }
         if let Some(report) = &self.report {
             let outcomes =
@@ -584,6 +610,9 @@ impl Drop for Delivery {
     fn drop(&mut self) {
         if self.finished.load(Ordering::Relaxed) {
             return;
+        }
+        if let Some(witness) = &self.witness {
+            witness.over();
         }
         if self.counted {
             self.bus.counters().concluded(End::Lost);

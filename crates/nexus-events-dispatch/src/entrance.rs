@@ -20,6 +20,7 @@ use crate::runtime::step_back;
 use crate::store::Offset;
 use crate::sync::{Arc, Instant, Mutex, OnceLock, oneshot};
 use crate::trace;
+use crate::witness::Witness;
 
 /// What comes of an event at the door.
 pub(crate) enum Entering {
@@ -99,6 +100,7 @@ pub(crate) struct Entrance<'a> {
     /// The handler that publishes it.
     context: Option<&'a Context>,
     report: Option<Mutex<Option<PublishReport>>>,
+    witness: Option<Arc<dyn Witness>>,
     /// Set when the event is in, whatever becomes of the publisher.
     entered: OnceLock<Receipt>,
     /// What a follow-up has while it waits.
@@ -107,7 +109,8 @@ pub(crate) struct Entrance<'a> {
 
 impl<'a> Entrance<'a> {
     pub(crate) fn new(bus: &'a Bus, wait: Wait) -> Self {
-        Self { bus, wait, context: None, report: None, entered: OnceLock::new(), place: None }
+        let (context, report, witness) = (None, None, None);
+        Self { bus, wait, context, report, witness, entered: OnceLock::new(), place: None }
     }
 
     pub(crate) async fn enter(&self, event: Event) -> Result<Receipt> {
@@ -116,7 +119,14 @@ impl<'a> Entrance<'a> {
         }
         match self.bus.layers() {
             [] => self.admit(event).await,
-            layers => Next { layers, door: self }.run(event).wait().await,
+            layers => {
+                // Layers are to see, and to store, the event as handlers do.
+                let event = match self.context {
+                    Some(context) => context.delivery().adopt(event)?,
+                    None => event,
+                };
+                Next { layers, door: self }.run(event).wait().await
+            }
         }
     }
 
@@ -137,7 +147,28 @@ impl<'a> Entrance<'a> {
         Ok(report)
     }
 
+    /// As [`enter`](Self::enter), on behalf of a handler that waits for what comes of it where
+    /// there is one, with a witness.
+    pub(crate) async fn witnessed(
+        mut self,
+        context: Option<&'a Context>,
+        event: Event,
+        witness: Arc<dyn Witness>,
+    ) -> Result<Receipt> {
+        (self.context, self.witness) = (context, Some(witness));
+        self.enter(event).await
+    }
+
     async fn admit(&self, event: Event) -> Result<Receipt> {
+        if let Some(witness) = &self.witness {
+            let delivery = Delivery::witnessed(self.bus, self.context, event, witness.clone())?;
+            let _ = self.entered.set(delivery.receipt());
+            match self.context {
+                Some(_) => delivery.clone().drive_alone(self.wait).await,
+                None => Delivery::drive(delivery.clone(), self.wait).await,
+            }
+            return Ok(delivery.receipt());
+        }
         let Some(slot) = &self.report else {
             return match self.context {
                 Some(context) => {

@@ -18,6 +18,8 @@ pub(crate) struct Entry {
     pub(crate) filters: Vec<Filter>,
     pub(crate) priority: HandlerPriority,
     pub(crate) mode: Mode,
+    /// Whether it answers requests.
+    pub(crate) responds: bool,
     /// Where it was registered, if it needs a runtime: there its tasks run.
     pub(crate) runtime: Option<Handle>,
     pub(crate) handler: Arc<dyn Handler>,
@@ -69,6 +71,7 @@ impl Entry {
             filters,
             priority,
             mode,
+            responds: false,
             runtime,
             turn: handler.clone().turn(),
             handler,

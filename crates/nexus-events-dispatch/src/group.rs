@@ -71,6 +71,7 @@ impl Entry {
             (self.filters != options.filters, "filters"),
             (self.priority != options.priority, "handler priority"),
             (self.mode != mode, "mode"),
+            (self.responds != options.responds, "say on whether they respond"),
             (has.bounds.events != wants.bounds.events, "queue"),
             (has.bounds.bytes != wants.bounds.bytes, "queue_bytes"),
             (has.overload != wants.overload, "overload"),

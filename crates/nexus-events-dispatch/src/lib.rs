@@ -131,6 +131,8 @@ mod timer;
 mod trace;
 mod waits;
 mod watch;
+mod weak;
+mod witness;
 mod worker;
 
 pub use crate::builder::BusBuilder;
@@ -160,3 +162,5 @@ pub use crate::subscription::{HandlerPriority, Subscription, SubscriptionOptions
 #[cfg(any(nexus_shuttle, nexus_loom))]
 #[doc(hidden)]
 pub use crate::sync::model;
+pub use crate::weak::WeakBus;
+pub use crate::witness::Witness;

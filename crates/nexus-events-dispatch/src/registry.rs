@@ -110,7 +110,7 @@ impl Registry {
             let (filters, priority) = (options.filters.clone(), options.priority);
             let id = writer.next_id();
             let (pattern, runtime) = (pattern.clone(), runtime.clone());
-            Arc::new(Entry::new(
+            let mut entry = Entry::new(
                 id,
                 name,
                 pattern,
@@ -120,7 +120,9 @@ impl Registry {
                 runtime,
                 concurrency,
                 handler,
-            ))
+            );
+            entry.responds = options.responds;
+            Arc::new(entry)
         };
         let entry = new(&mut writer, name, handler);
         // What the index has of a durable handler rings on the publisher's stack.

@@ -98,6 +98,7 @@ pub struct SubscriptionOptions {
     pub(crate) layers: Layers,
     pub(crate) own_name: Option<Text>,
     pub(crate) durable: Option<Durable>,
+    pub(crate) responds: bool,
 }
 
 impl SubscriptionOptions {
@@ -252,6 +253,23 @@ impl SubscriptionOptions {
     /// ```
     pub fn durable(mut self, durable: impl Into<Durable>) -> Self {
         self.durable = Some(durable.into());
+        self
+    }
+
+    /// Says that it answers requests: a [`Witness`](crate::Witness) of an event is told when it is
+    /// done.
+    ///
+    /// ```
+    /// use nexus_events_dispatch::{Bus, Context, HandlerExt};
+    /// use nexus_events_model::Event;
+    /// let bus = Bus::new();
+    /// let answer = |_: &Event, context: &Context| assert!(context.responds());
+    /// bus.on("price.asked", answer.with(|options| options.responds()))?;
+    /// bus.try_publish(Event::builder("price.asked"))?;
+    /// # Ok::<(), nexus_events_dispatch::Error>(())
+    /// ```
+    pub fn responds(mut self) -> Self {
+        self.responds = true;
         self
     }
 

@@ -2,9 +2,13 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
 use nexus_events_dispatch as dispatch;
 pub use nexus_events_dispatch::Status;
+use nexus_events_model::EventType;
+
+use crate::request::Reject;
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -37,10 +41,26 @@ pub enum ErrorKind {
     Exists,
     /// It can only go forward.
     BehindPivot,
-    /// A bound is met.
-    Overloaded,
     /// What is stored is damaged.
     Corrupt,
+    /// The bus is shut down or shutting down.
+    Closed,
+    /// A bound on what waits is met.
+    Overloaded,
+    /// Nobody is there to answer a request.
+    NoResponders,
+    /// Everybody who could have answered a request has gone without an answer.
+    ResponderGone,
+    /// What was waited for did not come in time.
+    TimedOut,
+    /// A responder has said no.
+    Failed,
+    /// An answer is of another type than was asked for.
+    InvalidReply,
+    /// A request for one answer has one already.
+    AlreadyReplied,
+    /// The one who asked does not wait any more.
+    RequesterGone,
 }
 
 impl ErrorKind {
@@ -65,8 +85,16 @@ impl ErrorKind {
             Self::NotFound => "not_found",
             Self::Exists => "exists",
             Self::BehindPivot => "behind_pivot",
-            Self::Overloaded => "overloaded",
             Self::Corrupt => "corrupt",
+            Self::Closed => "closed",
+            Self::Overloaded => "overloaded",
+            Self::NoResponders => "no_responders",
+            Self::ResponderGone => "responder_gone",
+            Self::TimedOut => "timed_out",
+            Self::Failed => "failed",
+            Self::InvalidReply => "invalid_reply",
+            Self::AlreadyReplied => "already_replied",
+            Self::RequesterGone => "requester_gone",
         }
     }
 
@@ -74,13 +102,25 @@ impl ErrorKind {
     /// of the error that came from the bus.
     fn status(self) -> Status {
         match self {
-            Self::Overloaded => Status::Temporary,
+            Self::Overloaded | Self::NoResponders | Self::ResponderGone | Self::TimedOut => {
+                Status::Temporary
+            }
             _ => Status::Permanent,
         }
     }
 }
 
 /// An error of the patterns. Its text says what is wrong and what would be right.
+///
+/// ```
+/// use nexus_events_dispatch::Bus;
+/// use nexus_events_model::Event;
+/// use nexus_events_patterns::{ErrorKind, Requests, Status};
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let error = Bus::new().request::<u64>(Event::builder("price.asked")).await.unwrap_err();
+/// assert_eq!((error.kind(), error.status()), (ErrorKind::NoResponders, Status::Temporary));
+/// # });
+/// ```
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -88,15 +128,16 @@ struct Inner {
     status: Status,
     message: String,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    elapsed: Option<Duration>,
+    reject: Option<Reject>,
 }
 
 impl Error {
-    #[allow(dead_code, reason = "the modules to come")]
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, status: kind.status(), message: message.into(), source: None }))
+        let (status, message) = (kind.status(), message.into());
+        Self(Box::new(Inner { kind, status, message, source: None, elapsed: None, reject: None }))
     }
 
-    #[allow(dead_code, reason = "the modules to come")]
     pub(crate) fn invalid_option(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidOption, message)
     }
@@ -106,10 +147,24 @@ impl Error {
         Self::new(ErrorKind::NoStore, message)
     }
 
-    #[allow(dead_code, reason = "the modules to come")]
     pub(crate) fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
         self
+    }
+
+    pub(crate) fn timed_out(asked: &EventType, elapsed: Duration) -> Self {
+        let message = format!(
+            "`{asked}` was not answered within {elapsed:?}; give it more time with `timeout`, or see what holds its responders up"
+        );
+        let mut error = Self::new(ErrorKind::TimedOut, message);
+        error.0.elapsed = Some(elapsed);
+        error
+    }
+
+    pub(crate) fn failed(reject: Reject) -> Self {
+        let mut error = Self::new(ErrorKind::Failed, format!("the responder refused: {reject}"));
+        error.0.reject = Some(reject);
+        error
     }
 
     /// What went wrong.
@@ -122,6 +177,20 @@ impl Error {
     #[must_use]
     pub fn status(&self) -> Status {
         self.0.status
+    }
+}
+
+impl Error {
+    /// How long was waited, for [`ErrorKind::TimedOut`].
+    #[must_use]
+    pub fn elapsed(&self) -> Option<Duration> {
+        self.0.elapsed
+    }
+
+    /// What the responder said, for [`ErrorKind::Failed`].
+    #[must_use]
+    pub fn reject(&self) -> Option<&Reject> {
+        self.0.reject.as_ref()
     }
 }
 
@@ -149,12 +218,14 @@ impl StdError for Error {
 
 impl From<dispatch::Error> for Error {
     fn from(error: dispatch::Error) -> Self {
-        Self(Box::new(Inner {
-            kind: ErrorKind::Bus(error.kind()),
-            status: error.status(),
-            message: error.to_string(),
-            source: Some(error.into()),
-        }))
+        let kind = match error.kind() {
+            dispatch::ErrorKind::Closed => ErrorKind::Closed,
+            kind => ErrorKind::Bus(kind),
+        };
+        let (status, message) = (error.status(), error.to_string());
+        let mut of_bus = Self::new(kind, message).caused_by(error);
+        of_bus.0.status = status;
+        of_bus
     }
 }
 

@@ -30,6 +30,14 @@
 //! | [`model`] | `nexus-events-model` | event, type, pattern, filter, report: pure values |
 //! | [`dispatch`] | `nexus-events-dispatch` | the bus, its handlers, its index |
 #![cfg_attr(
+    feature = "patterns",
+    doc = "| [`patterns`] | `nexus-events-patterns` | request-response, correlation, and more on the bus (feature `patterns`, on by default) |"
+)]
+#![cfg_attr(
+    not(feature = "patterns"),
+    doc = "| `patterns` | `nexus-events-patterns` | request-response, correlation, and more on the bus (feature `patterns`, on by default) |"
+)]
+#![cfg_attr(
     feature = "store",
     doc = "| [`store`] | `nexus-events-store` | durable log in one file (feature `store`), beside the ports to any store |"
 )]
@@ -75,6 +83,8 @@ pub mod store;
 
 pub use nexus_events_dispatch as dispatch;
 pub use nexus_events_model as model;
+#[cfg(feature = "patterns")]
+pub use nexus_events_patterns as patterns;
 #[cfg(feature = "stream")]
 pub use nexus_events_stream as stream;
 #[cfg(feature = "test-util")]
@@ -102,5 +112,7 @@ struct Readme;
 #[doc = include_str!("../../../docs/guide/replay.md")]
 #[doc = include_str!("../../../docs/guide/observability.md")]
 #[doc = include_str!("../../../docs/guide/stores.md")]
+#[cfg_attr(feature = "patterns", doc = include_str!("../../../docs/guide/request-response.md"))]
+#[cfg_attr(feature = "patterns", doc = include_str!("../../../docs/guide/correlation.md"))]
 #[cfg_attr(feature = "store", doc = include_str!("../../../docs/guide/store.md"))]
 struct Guide;

@@ -1,4 +1,7 @@
 //! Tests of the patterns through their public interface.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod correlate;
+mod request;
 mod saga;

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use nexus_events_dispatch::HandlerExt;
-use nexus_events_dispatch::store::{EventStore, MemoryStore};
+use nexus_events_dispatch::store::{EventStore, MemoryStore, Read};
+use nexus_events_dispatch::{Context, HandlerExt};
 use nexus_events_model::Event;
 
 use super::{numbered, open};
@@ -37,4 +37,25 @@ async fn the_statistics_tell_of_store_and_consumers() {
         "{text}"
     );
     assert!(text.contains("nexus_events_store_events 7\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn d27_what_a_handler_publishes_is_stored_with_its_correlation_and_cause() {
+    let store = Arc::new(MemoryStore::new());
+    let bus = open(&store).await;
+    bus.on("order.created", async |context: Context| {
+        context.publish(Event::builder("order.checked")).unwrap();
+        context.publish_and_wait(Event::builder("order.priced")).await.unwrap();
+        context.bus().publish(Event::builder("order.mailed")).await.unwrap();
+    })
+    .unwrap();
+    bus.publish(numbered(1).correlation_id("o-1")).await.unwrap();
+    bus.idle().await;
+    let page = store.read(Read::all()).await.unwrap();
+    assert_eq!(page.events.len(), 4);
+    for stored in &page.events[1..] {
+        let (correlation, cause) = (stored.event.correlation_id(), stored.event.causation_id());
+        assert_eq!(correlation.unwrap().to_string(), "o-1", "{:?}", stored.event);
+        assert_eq!(cause.unwrap().to_string(), "evt-1", "{:?}", stored.event);
+    }
 }
