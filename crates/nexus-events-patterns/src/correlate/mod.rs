@@ -1,0 +1,1 @@
+//! Gather the events of one correlation, and see which led to which.

@@ -1,0 +1,14 @@
+//! Patterns over the bus of Nexus events: request-response, correlation, windows, batches, sagas.
+//!
+//! # Who should use this crate
+//!
+//! Most programs want the facade, `nexus-events`, with its feature `patterns`. Come here for the
+//! patterns beside the bus alone.
+
+pub mod limits;
+
+mod correlate;
+mod error;
+mod request;
+
+pub use crate::error::{Error, ErrorKind, Result, Status};

@@ -1,0 +1,3 @@
+//! Tests of the patterns through their public interface.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
