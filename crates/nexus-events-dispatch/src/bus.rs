@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 
 use crate::builder::BusBuilder;
 use crate::clock::BusClock;
+use crate::closing::AtEnd;
 use crate::durable::{self, Durables, Persisting};
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
@@ -76,6 +77,7 @@ pub(crate) struct Inner {
     pub(crate) durables: Option<Arc<Durables>>,
     pub(crate) plan: Arc<Plan>,
     pub(crate) states: Arc<States>,
+    pub(crate) at_end: AtEnd,
 }
 
 /// Buses made so far.
@@ -132,6 +134,7 @@ impl Bus {
             durables,
             plan: Arc::default(),
             states: Arc::new(builder.states),
+            at_end: AtEnd::default(),
         }))
     }
 
