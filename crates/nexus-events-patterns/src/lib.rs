@@ -6,9 +6,14 @@
 //! patterns beside the bus alone.
 
 pub mod limits;
+pub mod window;
 
+mod aggregate;
 mod correlate;
 mod error;
 mod request;
 
+pub use crate::aggregate::{
+    Aggregate, AggregateKey, Aggregator, AggregatorBuilder, AggregatorStats, Bounds, Late,
+};
 pub use crate::error::{Error, ErrorKind, Result, Status};

@@ -1,3 +1,6 @@
 //! Tests of the patterns through their public interface.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod aggregates;
+mod windows;
