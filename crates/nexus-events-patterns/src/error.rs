@@ -17,6 +17,10 @@ pub enum ErrorKind {
     Bus(dispatch::ErrorKind),
     /// An option is out of its range.
     InvalidOption,
+    /// A batcher has no room.
+    Full,
+    /// An event was not sent with a batch.
+    Unsent,
 }
 
 impl ErrorKind {
@@ -31,6 +35,8 @@ impl ErrorKind {
         match self {
             Self::Bus(kind) => kind.as_str(),
             Self::InvalidOption => "invalid_option",
+            Self::Full => "full",
+            Self::Unsent => "unsent",
         }
     }
 
@@ -38,7 +44,8 @@ impl ErrorKind {
     /// of the error that came from the bus.
     fn status(self) -> Status {
         match self {
-            Self::Bus(_) | Self::InvalidOption => Status::Permanent,
+            Self::Full => Status::Temporary,
+            Self::Bus(_) | Self::InvalidOption | Self::Unsent => Status::Permanent,
         }
     }
 }

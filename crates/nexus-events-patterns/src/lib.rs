@@ -9,11 +9,16 @@ pub mod limits;
 pub mod window;
 
 mod aggregate;
+mod batch;
 mod correlate;
 mod error;
 mod request;
 
 pub use crate::aggregate::{
     Aggregate, AggregateKey, Aggregator, AggregatorBuilder, AggregatorStats, Bounds, Late,
+};
+pub use crate::batch::{
+    Batch, BatchFailure, BatchHandler, BatchReceipt, Batcher, BatcherBuilder, BatcherStats, Unsent,
+    WhenFull,
 };
 pub use crate::error::{Error, ErrorKind, Result, Status};
