@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use nexus_events_dispatch::HandlerResult;
-use nexus_events_model::{Event, Text};
+use nexus_events_dispatch::store::Offset;
+use nexus_events_model::{Event, EventId, Text};
 use parking_lot::Mutex;
+use time::OffsetDateTime;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
@@ -15,6 +17,8 @@ use crate::window::CloseReason;
 /// An event that waits for its batch.
 pub(super) struct Member {
     pub(super) event: Event,
+    /// Its place in the log, for a durable handler.
+    offset: Option<Offset>,
     pub(super) done: oneshot::Sender<HandlerResult>,
 }
 
@@ -56,6 +60,12 @@ struct Groups {
     batches: u64,
 }
 
+impl Member {
+    fn order(&self) -> (Option<Offset>, OffsetDateTime, &EventId) {
+        (self.offset, self.event.timestamp(), self.event.id())
+    }
+}
+
 impl Collector {
     pub(super) fn new(options: BatchHandler) -> Self {
         let permits = Semaphore::new(options.concurrency);
@@ -63,10 +73,11 @@ impl Collector {
     }
 
     /// Puts the event into a batch, and waits until that is done.
-    pub(super) async fn handle(&self, event: &Event) -> HandlerResult {
+    pub(super) async fn handle(&self, event: &Event, offset: Option<Offset>) -> HandlerResult {
         let key = self.options.key.as_ref().and_then(|key| key(event));
         let (done, mut result) = oneshot::channel();
-        let (number, deadline, complete) = self.join(&key, Member { event: event.clone(), done });
+        let (number, deadline, complete) =
+            self.join(&key, Member { event: event.clone(), offset, done });
         match complete {
             Some(complete) => self.in_turn(complete).await,
             None => {
@@ -124,6 +135,8 @@ impl Collector {
         let mut members = group.gathering.take()?.members;
         // Who does not wait any more, because of a timeout for instance, is not handled.
         members.retain(|member| !member.done.is_closed());
+        // They come from as many tasks as there are events, whichever is first.
+        members.sort_by(|a, b| a.order().cmp(&b.order()));
         let turn = key.is_some().then(|| group.turn.clone());
         Some(Complete { members, key: key.clone(), reason, turn })
     }

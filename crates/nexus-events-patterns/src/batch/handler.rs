@@ -18,7 +18,8 @@ use crate::limits::{
 };
 use crate::window::CloseReason;
 
-/// Several events that are handled together, in the order in which they came.
+/// Several events that are handled together: in the order of the log for a durable handler, of their
+/// timestamps otherwise.
 ///
 /// ```
 /// use nexus_events_patterns::{Batch, BatchFailure};
@@ -146,14 +147,15 @@ impl BatchHandler {
         self
     }
 
-    /// How many batches are handled at the same time; more than one are in no order. Default: 1.
+    /// How many batches are handled at the same time. Default: 1. Which of two batches an event is
+    /// in, when both are filled at the same time, is not said.
     pub fn concurrency(mut self, batches: usize) -> Self {
         self.concurrency = batches;
         self
     }
 
-    /// Only events of the same key are in a batch. Those of one key are in order, one batch at a
-    /// time. Events without a key are a group too, which is not ordered.
+    /// Only events of the same key are in a batch, and one batch of a key is handled at a time.
+    /// Events without a key are a group too.
     pub fn group_by(
         mut self,
         key: impl Fn(&Event) -> Option<Text> + Send + Sync + 'static,
@@ -220,8 +222,8 @@ impl fmt::Debug for BatchHandler {
 struct Collecting(Arc<Collector>);
 
 impl Handler for Collecting {
-    fn call<'a>(&'a self, event: &'a Event, _: &'a Context) -> Called<'a> {
-        Called::Pending(Box::pin(self.0.handle(event)))
+    fn call<'a>(&'a self, event: &'a Event, context: &'a Context) -> Called<'a> {
+        Called::Pending(Box::pin(self.0.handle(event, context.offset())))
     }
 
     fn name(&self) -> Text {

@@ -3,4 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod aggregates;
+mod batch_handlers;
+mod batchers;
 mod windows;
