@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 
 use super::core::{AggregateKey, Core, KeyOf, State, Times, View};
+use super::kept::Kept;
 use super::options::{Bounds, Late};
 use super::output::{Aggregate, Folds};
 use super::{Aggregator, Attached};
@@ -32,7 +33,11 @@ pub struct AggregatorBuilder<I, K, A> {
     publish_as: Option<Result<EventType>>,
     source: Text,
     shape: Option<super::core::Shape<K, A>>,
+    kept: Option<Keep<K, A>>,
 }
+
+/// Makes what keeps windows in a store, once the type is known.
+type Keep<K, A> = Box<dyn FnOnce(&EventType) -> Result<Kept<K, A>> + Send>;
 
 impl Aggregator<(), ()> {
     /// Begins with what events have in common; those without it are left out, and counted.
@@ -89,6 +94,7 @@ impl<I: 'static, K: AggregateKey> AggregatorBuilder<I, K, ()> {
             publish_as: None,
             source: Text::from_static("aggregator"),
             shape: None,
+            kept: None,
         }
     }
 
@@ -111,6 +117,7 @@ impl<I: 'static, K: AggregateKey> AggregatorBuilder<I, K, ()> {
             publish_as: self.publish_as,
             source: self.source,
             shape: None,
+            kept: None,
         }
     }
 }
@@ -170,6 +177,50 @@ impl<I: 'static, K: AggregateKey, A> AggregatorBuilder<I, K, A> {
     /// The source of that event, and the name of the handler. Default: `aggregator`.
     pub fn source(mut self, source: impl Into<Text>) -> Self {
         self.source = source.into();
+        self
+    }
+
+    /// Keeps open windows in the store of the bus, under this name: what an event does to windows,
+    /// what is published for it, and that it is handled are one commit. So nothing is lost or
+    /// doubled by a crash, and windows stay open through a restart; a shutdown does not close them.
+    ///
+    /// It is a [durable](nexus_events_dispatch::Durable) handler then, which takes one event at a
+    /// time, and each waits for its commit. When the clock closes something, an event of the
+    /// published type with `.due` behind it goes into the log, which a second durable handler takes. It begins with what
+    /// comes when it is attached for the first time.
+    ///
+    /// ```
+    /// use std::{sync::Arc, time::Duration};
+    /// use nexus_events_dispatch::{Bus, store::MemoryStore};
+    /// use nexus_events_model::Event;
+    /// use nexus_events_patterns::{Aggregator, window::Count};
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let store = Arc::new(MemoryStore::new());
+    /// for _ in 0..2 {
+    ///     // The second time is after a restart: the window of two events goes on.
+    ///     let bus = Bus::builder().store(store.clone()).open().await?;
+    ///     let aggregator = Aggregator::by(|event: &Event| event.user_id().map(ToString::to_string))
+    ///         .window(Count::of(2))
+    ///         .fold(|| 0, |orders: &mut u32, _: &Event| *orders += 1)
+    ///         .publish_as("user.orders")
+    ///         .durable("orders-per-user")
+    ///         .attach(&bus, "order.created")?;
+    ///     bus.publish(Event::builder("order.created").user_id("u1")).await?;
+    ///     bus.idle().await;
+    ///     bus.shutdown(Duration::from_secs(5)).await;
+    /// }
+    /// use nexus_events_dispatch::store::{EventStore, Read};
+    /// let log = store.read(Read::all()).await?;
+    /// assert_eq!(log.events[2].event.payload().get("value").unwrap(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    pub fn durable(mut self, name: impl Into<Text>) -> Self
+    where
+        K: DeserializeOwned,
+        A: Serialize + DeserializeOwned,
+    {
+        let name = name.into();
+        self.kept = Some(Box::new(move |publish_as| Kept::new(name, publish_as)));
         self
     }
 
@@ -236,6 +287,7 @@ where
         }
         let times = times(self.grace, self.idle_close)?;
         let windows = KeyedWindows::bounded(window, self.bounds.limits, self.bounds.keys)?;
+        let kept = self.kept.map(|keep| keep(&publish_as)).transpose()?;
         let shape = self.shape.unwrap_or_else(|| Box::new(Payload::typed));
         let now = || {
             let now = nexus_events_dispatch::Clock::now(&nexus_events_dispatch::SystemClock);
@@ -255,6 +307,7 @@ where
             work: Notify::new(),
             room: Notify::new(),
             publishing: tokio::sync::Mutex::default(),
+            kept,
         };
         let attached = Attached {
             core: Arc::new(core),

@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::kept::Kept;
 use super::options::Late;
 use super::output::{Aggregate, Folds, Given, Held};
 use super::stats::AggregatorStats;
@@ -56,6 +57,8 @@ pub(super) struct Core<I, K, A> {
     pub(super) room: Notify,
     /// Held by whoever publishes, so that everything goes out once and in order.
     pub(super) publishing: tokio::sync::Mutex<()>,
+    /// How it is kept in the store of the bus, if it is.
+    pub(super) kept: Option<Kept<K, A>>,
 }
 
 pub(super) struct State<K, A> {
@@ -64,7 +67,7 @@ pub(super) struct State<K, A> {
     pub(super) out: VecDeque<Out<K, A>>,
     /// What is being published; it stays here until it is.
     pub(super) in_hand: Option<Event>,
-    newest: Moment,
+    pub(super) newest: Moment,
     last_arrival: Instant,
     /// Whether there is a task, and until when it sleeps.
     pub(super) running: bool,
@@ -119,13 +122,21 @@ where
 
     fn take_item(self: &Arc<Self>, event: &Event, item: &I, bus: &Bus) -> bool {
         let key = (self.key)(item);
-        let now = Instant::now();
         let mut state = self.state.lock();
-        let Some(key) = key else {
-            state.counts.unkeyed += 1;
-            return false;
-        };
-        let (at, watermark) = self.times_of(event, now, &mut state);
+        match key {
+            Some(key) => self.put_in(event, item, key, &mut state),
+            None => {
+                state.counts.unkeyed += 1;
+                return false;
+            }
+        }
+        self.see_to_it(state, bus)
+    }
+
+    /// Puts an event into its windows, and closes what is over.
+    pub(super) fn put_in(&self, event: &Event, item: &I, key: K, state: &mut State<K, A>) {
+        let now = Instant::now();
+        let (at, watermark) = self.times_of(event, now, state);
         let mut closed = Vec::new();
         state.windows.advance(watermark, &mut closed);
         let (bytes, given) = (event.size() as u64, Given { event, item });
@@ -143,7 +154,6 @@ where
             let last: Vec<_> = state.windows.close_all(CloseReason::Shutdown).collect();
             state.put_out(last);
         }
-        self.see_to_it(state, bus)
     }
 
     /// When the event happened, and up to when everything is over.
@@ -164,7 +174,11 @@ where
     }
 
     /// Sees to it that there is a task as long as there is something to do.
-    fn see_to_it(self: &Arc<Self>, mut state: MutexGuard<'_, State<K, A>>, bus: &Bus) -> bool {
+    pub(super) fn see_to_it(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, State<K, A>>,
+        bus: &Bus,
+    ) -> bool {
         let is_full = state.out.len() > AGGREGATES_WAITING_MAX;
         let has_work = !state.out.is_empty();
         let due = self.next_due(&state);
@@ -217,13 +231,19 @@ where
     async fn run(self: Arc<Self>, bus: Bus) {
         let running = Running(&self);
         loop {
-            if self.publish_out(&To::Bus(&bus)).await.is_err() {
-                // The bus is closed; what is left goes out at its end.
+            let done = match &self.kept {
+                None => self.publish_out(&To::Bus(&bus)).await,
+                Some(kept) => self.ask_if_due(kept, &bus).await,
+            };
+            if done.is_err() {
+                // The bus is closed; what is left goes out at its end, or stays in its store.
                 return;
             }
             let due = {
                 let mut state = self.state.lock();
-                self.close_due(&mut state);
+                if self.kept.is_none() {
+                    self.close_due(&mut state);
+                }
                 if !state.out.is_empty() {
                     continue;
                 }

@@ -22,6 +22,12 @@ where
     A: Send + 'static,
 {
     fn call<'a>(&'a self, event: &'a Event, context: &'a Context) -> Called<'a> {
+        if let Some(kept) = &self.core.kept {
+            return Called::Pending(match *event.event_type() == kept.due {
+                true => Box::pin(self.core.close_kept(kept, event, context)),
+                false => Box::pin(self.core.take_kept(kept, event, context)),
+            });
+        }
         match self.core.take(event, context.bus()) {
             Ok(_) if self.core.state.lock().ended => Called::Pending(Box::pin(async {
                 // The bus is closing; nobody else would publish it.

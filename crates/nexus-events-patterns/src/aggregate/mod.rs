@@ -3,6 +3,7 @@
 mod builder;
 mod core;
 mod handler;
+mod kept;
 mod options;
 mod out;
 mod output;
@@ -163,6 +164,9 @@ where
     ) -> Result<Subscription> {
         self.check(bus, &pattern)?;
         let handler = Taking { core: self.core.clone(), name: self.core.source.clone() };
+        if let Some(kept) = &self.core.kept {
+            return self.attach_kept(kept, bus, pattern, Arc::new(handler), options);
+        }
         let subscription = bus.subscribe(pattern, Arc::new(handler), options)?;
         self.subscriptions.lock().push(subscription.clone());
         let is_first = self.bus.lock().replace(bus.clone()).is_none();
@@ -180,6 +184,10 @@ where
     fn flush(&self) -> nexus_events_dispatch::BoxFuture<'_, ()> {
         Box::pin(async {
             let Some(bus) = self.bus.lock().clone() else { return };
+            if let Some(kept) = &self.core.kept {
+                let _ = self.core.ask(kept, &bus, true).await;
+                return bus.idle().await;
+            }
             // Where the bus is closed, its end publishes it.
             let _ = self.core.close_and_publish(CloseReason::Forced, &To::Bus(&bus)).await;
         })
@@ -192,12 +200,47 @@ where
                 subscription.unsubscribe().await;
             }
             let Some(bus) = self.bus.lock().clone() else { return };
+            if self.core.kept.is_some() {
+                return;
+            }
             let _ = self.core.end(&To::Bus(&bus)).await;
         })
     }
 
     fn stats(&self) -> AggregatorStats {
         self.core.stats()
+    }
+}
+
+impl<I, K, A> Attached<I, K, A>
+where
+    I: 'static,
+    K: AggregateKey,
+    A: Send + 'static,
+{
+    /// Attaches the two durable handlers: for events, and for the clock.
+    fn attach_kept(
+        &self,
+        kept: &kept::Kept<K, A>,
+        bus: &Bus,
+        pattern: Pattern,
+        handler: Arc<Taking<I, K, A>>,
+        options: SubscriptionOptions,
+    ) -> Result<Subscription> {
+        if self.bus.lock().is_some() {
+            let message = "a durable aggregator takes the events of one pattern; use `**` in it, or build another aggregator";
+            return Err(Error::invalid_option(message));
+        }
+        let subscription =
+            bus.subscribe(pattern, handler.clone(), options.durable(kept.name.clone()))?;
+        let clock = SubscriptionOptions::new().durable(format!("{}.due", kept.name));
+        let clock = bus.subscribe(Pattern::from(kept.due.clone()), handler, clock)?;
+        self.subscriptions.lock().extend([subscription.clone(), clock]);
+        *self.bus.lock() = Some(bus.clone());
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(self.core.clone().begin(bus.clone()));
+        }
+        Ok(subscription)
     }
 }
 
@@ -215,6 +258,9 @@ impl<I, K, A> Attached<I, K, A> {
         };
         if pattern.matches(&self.core.publish_as) {
             return refuse("for closed windows", &self.core.publish_as);
+        }
+        if let Some(kept) = self.core.kept.as_ref().filter(|kept| pattern.matches(&kept.due)) {
+            return refuse("when something is due", &kept.due);
         }
         match &self.core.late {
             Late::SideEvent(late) if pattern.matches(late) => refuse("for late events", late),

@@ -92,7 +92,7 @@ where
         }
     }
 
-    fn event_of(&self, out: Out<K, A>) -> EventBuilder {
+    pub(super) fn event_of(&self, out: Out<K, A>) -> EventBuilder {
         match out {
             Out::Window(window) => {
                 let (aggregate, origin) = Held::output(window);

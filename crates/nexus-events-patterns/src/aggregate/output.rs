@@ -66,7 +66,7 @@ mod iso {
 }
 
 /// An aggregate, and where it comes from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Held<A> {
     pub(super) value: A,
     /// The last event that came.
@@ -75,7 +75,7 @@ pub(super) struct Held<A> {
 }
 
 /// What the events of a window say about the conversation they belong to.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) enum Conversation {
     /// There was no event yet.
     Unknown,

@@ -68,6 +68,8 @@ impl Deref for Batch {
 pub(super) type Handles =
     Box<dyn Fn(Batch) -> BoxFuture<'static, Result<(), BatchFailure>> + Send + Sync>;
 
+type KeyOf = Box<dyn Fn(&Event) -> Option<Text> + Send + Sync>;
+
 /// Makes a handler of a function that takes several events at a time.
 ///
 /// Each event is handled when its batch has succeeded, and not before: a report, a retry, a dead
@@ -108,7 +110,7 @@ pub struct BatchHandler {
     pub(super) concurrency: usize,
     pub(super) probe_after: u32,
     pub(super) backoff: Backoff,
-    pub(super) key: Option<Box<dyn Fn(&Event) -> Option<Text> + Send + Sync>>,
+    pub(super) key: Option<KeyOf>,
 }
 
 impl BatchHandler {

@@ -6,7 +6,7 @@ use std::fmt;
 ///
 /// ```
 /// use nexus_events_patterns::window::{Fold, fold};
-/// let sum = fold(|| 0, |sum: &mut u64, item: &u64| *sum += item).merging(|sum, later| *sum += later);
+/// let sum = fold(|| 0_u64, |sum: &mut u64, item: &u64| *sum += item).merging(|sum, later| *sum += later);
 /// let mut value = sum.start();
 /// sum.add(&mut value, &4);
 /// sum.merge(&mut value, 5);
@@ -50,7 +50,11 @@ pub struct Folding<S, A, M> {
 
 impl<S, A> Folding<S, A, ()> {
     /// The same, where two aggregates can become one.
-    pub fn merging<M>(self, merge: M) -> Folding<S, A, Merging<M>> {
+    pub fn merging<V, M>(self, merge: M) -> Folding<S, A, Merging<M>>
+    where
+        S: Fn() -> V,
+        M: Fn(&mut V, V),
+    {
         Folding { start: self.start, add: self.add, merge: Merging(merge) }
     }
 }

@@ -185,6 +185,13 @@ impl<K: Hash + Eq + Clone, A> KeyedWindows<K, A> {
         AllClosed { slots, reason, current: None }
     }
 
+    /// Forgets all windows and the watermark.
+    pub fn clear(&mut self) {
+        self.keys.clear();
+        self.due.clear();
+        self.watermark = Moment::MIN;
+    }
+
     fn make_room(&mut self, closed: &mut Vec<KeyedWindow<K, A>>) {
         let keys = &self.keys;
         let last_use = |key: &K| keys.get(key).map(|slot| slot.used);

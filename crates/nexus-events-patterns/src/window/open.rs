@@ -121,7 +121,7 @@ pub enum Pushed {
 /// use nexus_events_patterns::window::{Arrival, CloseReason, Moment, OpenWindows, Pushed, Session, WindowLimits, fold};
 ///
 /// let session = Session::gap(Duration::from_micros(10));
-/// let sum = fold(|| 0, |sum: &mut u64, item: &u64| *sum += item).merging(|sum, later| *sum += later);
+/// let sum = fold(|| 0_u64, |sum: &mut u64, item: &u64| *sum += item).merging(|sum, later| *sum += later);
 /// let (mut windows, mut closed) = (OpenWindows::new(), Vec::new());
 /// // The last one is late, and bridges the two before.
 /// for (at, item) in [(0, 1), (11, 2), (5, 4)] {
@@ -246,12 +246,16 @@ impl<A> OpenWindows<A> {
         let at = arrival.at;
         let (mut place, joined) = self.iter().enumerate().find_map(|(place, open)| {
             let joined = || window.joined(open.first.min(at), open.last.max(at));
-            (open.span.overlaps(span)).then(joined)?.map(|joined| (place, joined))
+            let joined = open.span.overlaps(span).then(joined)??;
+            // Where there is a longest wait, a late event would end it earlier, even in the past.
+            (joined.end > arrival.watermark).then_some((place, joined))
         })?;
         let open = self.get_mut(place)?;
         (open.span, open.first, open.last) = (joined, open.first.min(at), open.last.max(at));
         while fold.can_merge() && self.len() > 1 {
-            let Some((other, joined)) = self.bridged(window, place) else { break };
+            let Some((other, joined)) = self.bridged(window, place, arrival.watermark) else {
+                break;
+            };
             let (first, second) = (place.min(other), place.max(other));
             // The later place first, so that the other one stays where it is.
             let (Some(b), Some(a)) = (self.remove(second), self.remove(first)) else { break };
@@ -267,11 +271,17 @@ impl<A> OpenWindows<A> {
     }
 
     /// Another window that may be one with that at this place.
-    fn bridged<W: Window + ?Sized>(&self, window: &W, place: usize) -> Option<(usize, Span)> {
+    fn bridged<W: Window + ?Sized>(
+        &self,
+        window: &W,
+        place: usize,
+        watermark: Moment,
+    ) -> Option<(usize, Span)> {
         let open = self.get(place)?;
         self.iter().enumerate().filter(|(other, _)| *other != place).find_map(|(other, it)| {
             let joined = || window.joined(open.first.min(it.first), open.last.max(it.last));
-            open.span.overlaps(it.span).then(joined)?.map(|joined| (other, joined))
+            let joined = open.span.overlaps(it.span).then(joined)??;
+            (joined.end > watermark).then_some((other, joined))
         })
     }
 

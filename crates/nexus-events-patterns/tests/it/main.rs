@@ -5,4 +5,5 @@
 mod aggregates;
 mod batch_handlers;
 mod batchers;
+mod durable_aggregates;
 mod windows;

@@ -122,6 +122,16 @@ fn max_wait_ends_a_session_that_never_is_quiet() {
 }
 
 #[test]
+fn a_late_event_does_not_move_the_end_of_a_session_into_the_past() {
+    let mut driven = Driven::new(Session::gap(micros(10)).max_wait(micros(10)), 8);
+    for (key, time) in [(3, 0), (0, 17), (3, -9)] {
+        driven.push(key, time);
+    }
+    assert_eq!(driven.late, 1, "its own session would be over");
+    assert_eq!(driven.rest()[1], (3, span(0, 10), vec![0]));
+}
+
+#[test]
 fn sessions_do_not_merge_when_the_aggregate_cannot() {
     let count = fold(|| 0, |count: &mut u32, _: &i64| *count += 1);
     let (mut windows, mut closed) = (OpenWindows::new(), Vec::new());

@@ -1,0 +1,31 @@
+//! What the patterns cost, beside what one would write without them:
+//! `cargo bench -p nexus-events-benches --bench patterns [-- window|batch] [-- --save]`.
+
+mod batch;
+mod window;
+
+use nexus_events_benches::Report;
+
+fn main() -> std::io::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // Cargo says so when it benches; a test run has nothing to check here.
+    if !arguments.iter().any(|argument| argument == "--bench") {
+        return Ok(());
+    }
+    let parts: Vec<&str> = ["window", "batch"]
+        .into_iter()
+        .filter(|part| arguments.iter().any(|argument| argument == part))
+        .collect();
+    let wanted = |part: &str| parts.is_empty() || parts.contains(&part);
+    let mut report = Report::new("Patterns", &["tokio"]);
+    if wanted("window") {
+        window::run(&mut report);
+    }
+    if wanted("batch") {
+        batch::run(&mut report);
+    }
+    if arguments.iter().any(|argument| argument == "--save") {
+        report.save("patterns")?;
+    }
+    Ok(())
+}
