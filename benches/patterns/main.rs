@@ -1,8 +1,10 @@
 //! What the patterns cost, beside what one would write without them:
-//! `cargo bench -p nexus-events-benches --bench patterns [-- request] [-- --save]`.
+//! `cargo bench -p nexus-events-benches --bench patterns [-- request|window|batch] [-- --save]`.
 
+mod batch;
 mod nats;
 mod request;
+mod window;
 
 use nexus_events_benches::Report;
 
@@ -12,7 +14,7 @@ fn main() -> std::io::Result<()> {
     if !arguments.iter().any(|argument| argument == "--bench") {
         return Ok(());
     }
-    let parts: Vec<&str> = ["request"]
+    let parts: Vec<&str> = ["request", "window", "batch"]
         .into_iter()
         .filter(|part| arguments.iter().any(|argument| argument == part))
         .collect();
@@ -20,6 +22,12 @@ fn main() -> std::io::Result<()> {
     let mut report = Report::new("Patterns", &["tokio", "async-nats"]);
     if wanted("request") {
         request::run(&mut report);
+    }
+    if wanted("window") {
+        window::run(&mut report);
+    }
+    if wanted("batch") {
+        batch::run(&mut report);
     }
     if arguments.iter().any(|argument| argument == "--save") {
         report.save("patterns")?;

@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 
 use crate::builder::BusBuilder;
 use crate::clock::BusClock;
+use crate::closing::AtEnd;
 use crate::durable::{self, Durables, Persisting};
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
@@ -78,6 +79,7 @@ pub(crate) struct Inner {
     pub(crate) plan: Arc<Plan>,
     pub(crate) states: Arc<States>,
     pub(crate) extensions: Extensions,
+    pub(crate) at_end: AtEnd,
 }
 
 /// Buses made so far.
@@ -135,6 +137,7 @@ impl Bus {
             plan: Arc::default(),
             states: Arc::new(builder.states),
             extensions: Extensions::default(),
+            at_end: AtEnd::default(),
         }))
     }
 

@@ -243,6 +243,12 @@ impl Delivery {
         Ok(Self::along(route, event, lineage, self.outer.clone(), admission, None))
     }
 
+    /// A delivery of an event published while the bus shuts down.
+    pub(crate) fn last(bus: &Bus, event: Event) -> Result<Arc<Self>> {
+        let admission = Admission::nested(bus)?;
+        Ok(Self::new(event, Lineage::default(), None, admission, None))
+    }
+
     /// A delivery of an event that was published before, to these handlers alone.
     pub(crate) fn again(
         bus: &Bus,

@@ -105,16 +105,24 @@ pub(crate) struct Entrance<'a> {
     entered: OnceLock<Receipt>,
     /// What a follow-up has while it waits.
     place: Option<Place>,
+    /// Whether it comes in although the bus takes nothing more from outside.
+    last: bool,
 }
 
 impl<'a> Entrance<'a> {
     pub(crate) fn new(bus: &'a Bus, wait: Wait) -> Self {
         let (context, report, witness) = (None, None, None);
-        Self { bus, wait, context, report, witness, entered: OnceLock::new(), place: None }
+        let entered = OnceLock::new();
+        Self { bus, wait, context, report, witness, entered, place: None, last: false }
+    }
+
+    /// For what is published at the end of a bus.
+    pub(crate) fn while_closing(bus: &'a Bus, wait: Wait) -> Self {
+        Self { last: true, ..Self::new(bus, wait) }
     }
 
     pub(crate) async fn enter(&self, event: Event) -> Result<Receipt> {
-        if self.context.is_none() && self.bus.gate().is_closed() {
+        if self.context.is_none() && !self.last && self.bus.gate().is_closed() {
             return Err(Error::closed());
         }
         match self.bus.layers() {
@@ -202,6 +210,7 @@ impl<'a> Entrance<'a> {
         sender: Option<oneshot::Sender<PublishReport>>,
     ) -> Result<Receipt> {
         let passed = match sender {
+            None if self.last => Passed::Left(Delivery::last(self.bus, event)?),
             Some(_) => Passed::Left(Delivery::first(self.bus, event, sender)?),
             None => pass(self.bus, event, None)?,
         };

@@ -43,7 +43,8 @@ impl ShutdownReport {
 
 impl Bus {
     /// Closes the bus: from now on it accepts no event and no subscription. Queues drain, the
-    /// follow-ups of what drains too; at the deadline handlers that still run on tasks are
+    /// follow-ups of what drains too; then what is to be done [last](Self::at_shutdown) is; at the
+    /// deadline handlers that still run on tasks are
     /// stopped. A thread that blocks cannot be stopped, its event counts as lost. An event on its
     /// publisher's own stack is not stopped either; it goes on there, and counts when it ends.
     ///
@@ -62,7 +63,7 @@ impl Bus {
         self.drive_follow_ups();
         let done = || self.has_only(waiting.as_ref());
         let consumers = self.stop_reading();
-        let drained = done() || timeout(deadline, gate.wait_until(done)).await.is_ok();
+        let drained = self.drain(deadline, done).await;
         let spared = waiting.as_ref().map(|it| match drained {
             true => it.events(self),
             false => it.own_events(self),
@@ -77,6 +78,24 @@ impl Bus {
         let left = left.max(lost.saturating_sub(late));
         let redelivered = self.read_so_far(&consumers).await;
         ShutdownReport { drained: before.saturating_sub(left), lost, redelivered }
+    }
+
+    /// Lets what is on its way end, then [what is done last](Self::at_shutdown), then what comes of
+    /// that; whether nothing is left.
+    async fn drain(&self, deadline: Duration, done: impl Fn() -> bool + Copy) -> bool {
+        let gate = self.gate();
+        if done() && !self.has_last() {
+            return true;
+        }
+        let drain = async {
+            if self.has_last() {
+                // What holds on is not to keep the others from letting go.
+                let _ = timeout(deadline / 2, gate.wait_until(done)).await;
+                self.do_last().await;
+            }
+            gate.wait_until(done).await;
+        };
+        timeout(deadline, drain).await.is_ok()
     }
 
     /// Lets durable handlers take nothing more from the log. Those that are registered with it stay

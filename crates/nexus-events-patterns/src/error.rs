@@ -43,6 +43,10 @@ pub enum ErrorKind {
     BehindPivot,
     /// What is stored is damaged.
     Corrupt,
+    /// A batcher has no room.
+    Full,
+    /// An event was not sent with a batch.
+    Unsent,
     /// The bus is shut down or shutting down.
     Closed,
     /// A bound on what waits is met.
@@ -86,6 +90,8 @@ impl ErrorKind {
             Self::Exists => "exists",
             Self::BehindPivot => "behind_pivot",
             Self::Corrupt => "corrupt",
+            Self::Full => "full",
+            Self::Unsent => "unsent",
             Self::Closed => "closed",
             Self::Overloaded => "overloaded",
             Self::NoResponders => "no_responders",
@@ -102,9 +108,11 @@ impl ErrorKind {
     /// of the error that came from the bus.
     fn status(self) -> Status {
         match self {
-            Self::Overloaded | Self::NoResponders | Self::ResponderGone | Self::TimedOut => {
-                Status::Temporary
-            }
+            Self::Overloaded
+            | Self::Full
+            | Self::NoResponders
+            | Self::ResponderGone
+            | Self::TimedOut => Status::Temporary,
             _ => Status::Permanent,
         }
     }

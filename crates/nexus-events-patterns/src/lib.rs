@@ -29,15 +29,28 @@
 //! | go on when several events of one workflow are there | [`Gather`] |
 //! | what takes several events and must end well or be taken back | [`saga::Saga`] |
 //! | the same as calls, one after the other, each with its compensation | [`saga::StepSaga`] |
+//! | make one event of many, per key and window | [`Aggregator`], [`window`] |
+//! | handle many events at a time | [`BatchHandler`] |
+//! | send many events on at a time | [`Batcher`] |
 //! | see which event led to which | [`CausationTree`] |
 
 pub mod limits;
 pub mod saga;
+pub mod window;
 
+mod aggregate;
+mod batch;
 mod correlate;
 mod error;
 mod request;
 
+pub use crate::aggregate::{
+    Aggregate, AggregateKey, Aggregator, AggregatorBuilder, AggregatorStats, Bounds, Late,
+};
+pub use crate::batch::{
+    Batch, BatchFailure, BatchHandler, BatchReceipt, Batcher, BatcherBuilder, BatcherStats, Unsent,
+    WhenFull,
+};
 pub use crate::correlate::{
     CausationNode, CausationTree, Correlate, Correlation, Gather, GatherReason, GatherStats,
     Gathered, Gatherer, Gathering, Until,

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod at_shutdown;
 mod behind;
 mod beside;
 mod circles;

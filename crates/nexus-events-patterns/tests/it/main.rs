@@ -2,6 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod aggregates;
+mod batch_handlers;
+mod batchers;
 mod correlate;
+mod durable_aggregates;
 mod request;
 mod saga;
+mod windows;
