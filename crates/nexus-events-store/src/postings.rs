@@ -256,7 +256,8 @@ mod tests {
         let builder = Event::builder(["a.b", "a.c", "d"][number as usize % 3]).id("1");
         let event = builder.timestamp_text("2026-01-02T03:04:05Z").source("shop");
         let event = event.correlation_id(format!("c{}", number % 7)).build().unwrap();
-        let key = (number.is_multiple_of(2)).then(|| Text::from(format!("k{}", number % 5).as_str()));
+        let key =
+            (number.is_multiple_of(2)).then(|| Text::from(format!("k{}", number % 5).as_str()));
         StoredEvent::new(Offset::new(number), key, time::OffsetDateTime::UNIX_EPOCH, event)
     }
 
