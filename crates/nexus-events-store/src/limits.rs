@@ -64,6 +64,9 @@ pub const LAG_DEFAULT: Duration = Duration::from_millis(2);
 /// Appends of one commit, and so all that are recorded at one time, come within this (10 ms).
 pub const COMMIT_SPREAD_MAX: Duration = Duration::from_millis(10);
 
+/// How long a publisher that is answered takes to come again, when others do as well (2 µs).
+pub const COMING: Duration = Duration::from_micros(2);
+
 /// Appends that a commit waits for at a time; it takes those meanwhile that have come before.
 pub const GATHERED_AT_ONCE: usize = 64;
 

@@ -244,3 +244,52 @@ fn both(a: &[u32], b: &[u32]) -> Vec<u32> {
     let (few, many) = if a.len() <= b.len() { (a, b) } else { (b, a) };
     few.iter().copied().filter(|at| many.binary_search(at).is_ok()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use nexus_events_dispatch::store::Offset;
+    use nexus_events_model::{Event, Pattern, Text};
+
+    use super::*;
+
+    fn stored(number: u64) -> StoredEvent {
+        let builder = Event::builder(["a.b", "a.c", "d"][number as usize % 3]).id("1");
+        let event = builder.timestamp_text("2026-01-02T03:04:05Z").source("shop");
+        let event = event.correlation_id(format!("c{}", number % 7)).build().unwrap();
+        let key =
+            (number.is_multiple_of(2)).then(|| Text::from(format!("k{}", number % 5).as_str()));
+        StoredEvent::new(Offset::new(number), key, time::OffsetDateTime::UNIX_EPOCH, event)
+    }
+
+    /// In one go, commit by commit and from the disk, the same is found: what is there.
+    #[test]
+    fn lookups_find_what_is_there_however_they_came_together() {
+        let (mut whole, mut parts) = (Postings::default(), Postings::default());
+        let all: Vec<_> = (11..311).map(stored).collect();
+        for chunk in all.chunks(17) {
+            let mut part = Postings::default();
+            for stored in chunk {
+                whole.add(stored);
+                part.add(stored);
+            }
+            parts.append(part);
+            parts.append(Postings::default());
+        }
+        let bytes = parts.to_bytes();
+        let block = Block::read(11, &bytes).unwrap();
+        assert_eq!((parts.first, parts.last, block.last), (11, 310, 310));
+        let selects = [
+            Select::new().key("k2"),
+            Select::new().source("shop").correlation_id("c3"),
+            Select::new().pattern(Pattern::new("a.*").unwrap()).key("k4"),
+            Select::new().key("nowhere"),
+        ];
+        for select in selects {
+            let there = all.iter().filter(|stored| select.matches(stored));
+            let there: Vec<u32> = there.map(|stored| stored.offset.number() as u32 - 11).collect();
+            assert_eq!(whole.candidates(&select), Some(there.clone()));
+            assert_eq!(parts.candidates(&select), Some(there.clone()));
+            assert_eq!(block.candidates(&select), Some(there));
+        }
+    }
+}

@@ -240,3 +240,57 @@ impl Line {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn put(queue: &Queue, size: usize) -> Result<()> {
+        let (answer, _) = tokio::sync::oneshot::channel();
+        queue.append(Waiting { append: Append::new(), size, answer })
+    }
+
+    fn sizes(appends: &VecDeque<Waiting>) -> Vec<usize> {
+        appends.iter().map(|one| one.size).collect()
+    }
+
+    #[test]
+    fn a_commit_takes_appends_in_order_up_to_other_work() {
+        let queue = Queue::new(8, usize::MAX);
+        assert!(matches!(queue.next(Some(Instant::now())), Next::Nothing));
+        put(&queue, 1).unwrap();
+        put(&queue, 2).unwrap();
+        let Next::Appends(first, mut filled) = queue.next(None) else { panic!("no appends") };
+        assert_eq!((sizes(&first), filled.appends), (vec![1, 2], 2));
+        put(&queue, 3).unwrap();
+        put(&queue, 5).unwrap();
+        let (answer, _) = tokio::sync::oneshot::channel();
+        queue.put(Work::KeyVersion(Text::from("k"), answer)).unwrap();
+        put(&queue, 4).unwrap();
+        // However many are wanted, other work is not kept waiting.
+        let late = Instant::now() + Duration::from_secs(3600);
+        let more = queue.more(&mut filled, 9, late);
+        assert_eq!((sizes(&more), filled.appends), (vec![3, 5], 4));
+        assert!(queue.more(&mut filled, 9, late).is_empty());
+        queue.put_back(more);
+        assert_eq!(queue.waiting(), 3);
+        let Next::Appends(again, _) = queue.next(None) else { panic!("no appends") };
+        assert_eq!(sizes(&again), [3, 5]);
+        assert!(matches!(queue.next(None), Next::KeyVersion(..)));
+        assert!(matches!(queue.next(None), Next::Appends(last, _) if sizes(&last) == [4]));
+    }
+
+    #[test]
+    fn a_commit_takes_no_more_than_it_has_room_for() {
+        let queue = Queue::new(8, usize::MAX);
+        let size = BATCH_BYTES_MAX / 2 + 1;
+        put(&queue, 2 * size).unwrap();
+        put(&queue, size).unwrap();
+        let Next::Appends(first, mut filled) = queue.next(None) else { panic!("no appends") };
+        assert_eq!(sizes(&first), [2 * size]);
+        assert!(queue.more(&mut filled, 1, Instant::now()).is_empty());
+        assert_eq!(queue.waiting(), 1);
+    }
+}

@@ -14,7 +14,7 @@ use super::batch::Batch;
 use super::states::States;
 use crate::backend::Pulse;
 use crate::error::Outcome;
-use crate::limits::{COMMIT_SPREAD_MAX, GATHERED_AT_ONCE};
+use crate::limits::{BATCH_APPENDS_MAX, COMING, COMMIT_SPREAD_MAX, GATHERED_AT_ONCE};
 use crate::queue::{Answer, Filled, Waiting};
 
 /// Those who are told when what they wait for has happened.
@@ -135,12 +135,14 @@ impl Writer {
             return (usize::from(!self.lag.is_zero()), self.lag);
         }
         // Those who were just answered are likely to come again, and then share a sync; it is worth
-        // a part of what one costs. A lone publisher waits for nobody.
+        // a part of what one costs, and as long as so many take to come. A lone publisher waits for
+        // nobody.
         let missing = match self.expected {
             0..=1 => 0,
             expected => expected.saturating_sub(filled.appends),
         };
-        let patience = Duration::from_nanos(self.shared.pulse.last_sync_nanos() / 4);
+        let coming = COMING * self.expected.min(BATCH_APPENDS_MAX) as u32;
+        let patience = Duration::from_nanos(self.shared.pulse.last_sync_nanos() / 4).max(coming);
         (missing.min(GATHERED_AT_ONCE), patience)
     }
 }

@@ -178,7 +178,7 @@ impl Writer {
             }
         }
         drop(self.shared.tail.lock().trim(goal.first));
-        self.show(Vec::new());
+        drop(self.show(Vec::new()));
         Ok(())
     }
 

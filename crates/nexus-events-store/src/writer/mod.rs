@@ -85,7 +85,7 @@ impl Writer {
         let database = shared.database.read();
         let Some(open) = &*database else { return answers.refuse(&shared.poisoned()) };
         let gathered = contained(|| self.gather(open, filled, &mut answers));
-        let (batch, txn) = match gathered {
+        let (mut batch, txn) = match gathered {
             Ok((batch, Some(txn))) => (batch, txn),
             Ok((_, None)) => return answers.give(),
             Err(fault) => {
@@ -104,13 +104,16 @@ impl Writer {
         if let Some(error) = failure {
             return answers.refuse(&error);
         }
-        self.committed(batch);
+        let removed = self.committed(&mut batch);
         self.expected = shared.queue.waiting() as usize + answers.waiting();
         answers.give();
+        // What nobody is to wait for. Payloads may run code when they are dropped.
+        drop(removed);
+        self.remember(batch);
     }
 
     /// Takes over what is on the disk now, and shows it.
-    fn committed(&mut self, mut batch: Batch) {
+    fn committed(&mut self, batch: &mut Batch) -> Vec<StoredEvent> {
         let shared = self.shared.clone();
         if batch.sealed {
             *shared.head.lock() = crate::postings::Postings::default();
@@ -122,13 +125,8 @@ impl Writer {
         }
         self.spare = self.spare.saturating_sub(batch.head.bytes - self.head.bytes);
         self.head = batch.head;
-        self.frame = std::mem::take(&mut batch.frame);
         let has_frame = batch.has_frame();
-        for (key, more) in batch.keys {
-            *self.keys.entry(key).or_default() += more;
-            self.keyed_events += more;
-        }
-        for named in batch.named {
+        for named in batch.named.drain(..) {
             if has_frame {
                 self.named.push(named.clone());
             }
@@ -137,25 +135,33 @@ impl Writer {
         add(&shared.counts.appends, batch.taken);
         add(&shared.counts.commits, 1);
         self.since_retention += 1;
-        shared.head.lock().append(batch.postings);
-        self.show(batch.stored);
+        self.show(std::mem::take(&mut batch.stored))
     }
 
-    /// Shows new events.
-    fn show(&mut self, stored: Vec<StoredEvent>) {
+    /// Takes over the rest, which this thread alone needs, or which only saves readers some work.
+    fn remember(&mut self, batch: Batch) {
+        self.frame = batch.frame;
+        for (key, more) in batch.keys {
+            *self.keys.entry(key).or_default() += more;
+            self.keyed_events += more;
+        }
+        self.shared.head.lock().append(batch.postings);
+    }
+
+    /// Shows new events; those that memory has no more room for are to be dropped.
+    fn show(&mut self, stored: Vec<StoredEvent>) -> Vec<StoredEvent> {
         let shared = &self.shared;
         let removed = {
             let mut tail = shared.tail.lock();
             stored.into_iter().for_each(|stored| tail.push(stored));
             tail.surplus()
         };
-        // Payloads may run code when they are dropped.
-        drop(removed);
         let kept = self.head.bytes - self.head.bytes_gone;
         shared.counts.bytes.store(kept, std::sync::atomic::Ordering::Relaxed);
         let remembered = self.happened.len() as u64;
         shared.counts.idempotency_keys.store(remembered, std::sync::atomic::Ordering::Relaxed);
         shared.show(self.head.first, self.head.next);
+        removed
     }
 
     /// What a commit has come to that failed; `None` when it is on the disk all the same.

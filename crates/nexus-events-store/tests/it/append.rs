@@ -106,10 +106,10 @@ async fn a_lone_publisher_that_does_not_wait_for_the_disk_shares_commits() {
         let appended = store.append(Append::of(event(number)).ack(Ack::Memory)).await.unwrap();
         assert_eq!(appended.first, Offset::new(number));
     }
-    // One that waits for the disk ends the lag.
+    // One that waits for the disk ends the lag. Without one most have a commit of their own.
     put(&store, 201).await;
     let (stats, bounds) = (store.stats(), store.bounds());
-    assert!(stats.commits < 201 && stats.appends == 201 && bounds.last == Offset::new(201));
+    assert!(stats.commits < 101 && stats.appends == 201 && bounds.last == Offset::new(201));
     let events = all(&store, Read::all()).await;
     assert!(events.iter().map(number).eq(1..=201));
 }
