@@ -116,6 +116,10 @@ pub(crate) fn contained<T>(work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
     })
 }
 
+pub(crate) fn closed() -> Error {
+    Error::of_store(ErrorKind::Closed, "the store is closed; open it again")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,8 +132,4 @@ mod tests {
         let what = fault.what();
         assert!(what.contains("page of the file") && !what.contains("unreachable"), "{what}");
     }
-}
-
-pub(crate) fn closed() -> Error {
-    Error::of_store(ErrorKind::Closed, "the store is closed; open it again")
 }
