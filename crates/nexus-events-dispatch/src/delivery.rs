@@ -103,7 +103,7 @@ impl Delivery {
     }
 
     /// A delivery to the handlers of this route.
-    fn along(
+    pub(crate) fn along(
         route: Arc<Route>,
         event: Event,
         lineage: Lineage,
@@ -222,25 +222,6 @@ impl Delivery {
     ) -> Result<Arc<Self>> {
         let admission = Admission::first(bus)?;
         Ok(Self::new(event, Lineage::default(), Context::innermost(), admission, sender))
-    }
-
-    /// The same for somebody who goes on with making it.
-    pub(crate) fn first_for(bus: &Bus, event: Event) -> Result<Self> {
-        let admission = Admission::first(bus)?;
-        bus.record_here(&event);
-        let route = bus.route(event.event_type());
-        let outer = Context::innermost();
-        Ok(Self::along(route, event, Lineage::default(), outer, admission, None))
-    }
-
-    /// What [`nested`](Self::nested) is, without a report, for somebody who goes on with making it.
-    pub(crate) fn nested_for(&self, context: &Context, event: Event) -> Result<Self> {
-        let event = self.adopt(event)?;
-        let lineage = self.lineage.descend(&self.event, Some(Asking::of(context)))?;
-        let admission = Admission::nested(&self.bus)?;
-        self.bus.record_here(&event);
-        let route = self.bus.route(event.event_type());
-        Ok(Self::along(route, event, lineage, self.outer.clone(), admission, None))
     }
 
     /// A delivery of an event published while the bus shuts down.
@@ -392,7 +373,8 @@ impl Delivery {
             OutcomeStatus::TimedOut,
             self.bus.now() - ran,
         );
-        let outcome = outcome.error(stuck_text(ran)).duration(ran);
+        let why = format!("it has not returned for {ran:?} and is not waited for");
+        let outcome = outcome.error(why).duration(ran);
         self.count(entry, &outcome);
         entry.counters.was_stuck();
         trace::done(&self.event, entry, &outcome);
@@ -518,9 +500,7 @@ impl Delivery {
         if let Some(from_log) = &self.from_log {
             from_log.end(&self.event);
         }
-        if let Some(witness) = &self.witness {
-            witness.over();
-        }
+        self.tell_witness_over();
         if let Some(report) = &self.report {
             let outcomes =
                 std::mem::take(&mut *report.outcomes.lock()).into_iter().flatten().collect();
@@ -554,10 +534,7 @@ impl Delivery {
 
     /// How many events are on their way as long as it is: it, and what waits for its wave.
     pub(crate) fn in_flight(&self) -> usize {
-        match self.finished.load(Ordering::Relaxed) {
-            true => 0,
-            false => 1 + self.follow_ups.lock().len(),
-        }
+        if self.finished.load(Ordering::Relaxed) { 0 } else { 1 + self.follow_ups.lock().len() }
     }
 
     fn fate(&self) -> End {
@@ -607,19 +584,13 @@ impl Nested {
     }
 }
 
-fn stuck_text(ran: Duration) -> Text {
-    format!("it has not returned for {ran:?} and is not waited for").into()
-}
-
 impl Drop for Delivery {
     /// A delivery that nobody can drive any more, at the end of a runtime, is lost but counted.
     fn drop(&mut self) {
         if self.finished.load(Ordering::Relaxed) {
             return;
         }
-        if let Some(witness) = &self.witness {
-            witness.over();
-        }
+        self.tell_witness_over();
         if self.counted {
             self.bus.counters().concluded(End::Lost);
             if self.is_first() {

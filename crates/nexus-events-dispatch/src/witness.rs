@@ -12,6 +12,8 @@ use crate::context::Context;
 use crate::delivery::{Delivery, Wait};
 use crate::entrance::Entrance;
 use crate::error::Result;
+use crate::gate::Admission;
+use crate::lineage::{Asking, Lineage};
 use crate::publish::Receipt;
 use crate::sync::{Arc, Mutex};
 use crate::trace;
@@ -168,10 +170,20 @@ impl Delivery {
         event: Event,
         witness: Arc<dyn Witness>,
     ) -> Result<Arc<Self>> {
-        let mut delivery = match context {
-            Some(context) => context.delivery().nested_for(context, event)?,
-            None => Self::first_for(bus, event)?,
+        let (event, lineage, outer, admission) = match context {
+            Some(context) => {
+                let by = context.delivery();
+                let lineage = by.lineage.descend(&by.event, Some(Asking::of(context)))?;
+                (by.adopt(event)?, lineage, by.outer.clone(), Admission::nested(bus)?)
+            }
+            None => {
+                let admission = Admission::first(bus)?;
+                (event, Lineage::default(), Context::innermost(), admission)
+            }
         };
+        bus.record_here(&event);
+        let route = bus.route(event.event_type());
+        let mut delivery = Self::along(route, event, lineage, outer, admission, None);
         witness.begins(delivery.responders());
         delivery.witness = Some(witness);
         Ok(Arc::new(delivery))
@@ -189,6 +201,13 @@ impl Delivery {
             && self.is_open(place)
         {
             witness.responder_ended();
+        }
+    }
+
+    /// No handler begins any more.
+    pub(crate) fn tell_witness_over(&self) {
+        if let Some(witness) = &self.witness {
+            witness.over();
         }
     }
 }
