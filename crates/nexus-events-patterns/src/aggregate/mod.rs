@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use nexus_events_dispatch::{Bus, Subscription, SubscriptionOptions};
-use nexus_events_model::{EventType, Pattern};
+use nexus_events_model::Pattern;
 use parking_lot::Mutex;
 
 pub use self::builder::AggregatorBuilder;
@@ -100,12 +100,12 @@ struct Attached<I, K, A> {
 }
 
 impl<K: AggregateKey, A: Send + 'static> Aggregator<K, A> {
-    /// Also takes the events of this pattern in. Of several patterns, the events of a key go into
-    /// the same windows.
+    /// Also takes the events of this pattern in, except those that it publishes itself. Of several
+    /// patterns, the events of a key go into the same windows.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidOption`](crate::ErrorKind::InvalidOption) when the pattern means what it
-    /// publishes itself, or for another bus than the first; those of
+    /// [`ErrorKind::InvalidOption`](crate::ErrorKind::InvalidOption) for another bus than the first,
+    /// or a second pattern of a durable one; those of
     /// [`Bus::on`](nexus_events_dispatch::Bus::on).
     pub fn attach(
         &self,
@@ -162,7 +162,7 @@ where
         pattern: Pattern,
         options: SubscriptionOptions,
     ) -> Result<Subscription> {
-        self.check(bus, &pattern)?;
+        self.check(bus)?;
         let handler = Taking { core: self.core.clone(), name: self.core.source.clone() };
         if let Some(kept) = &self.core.kept {
             return self.attach_kept(kept, bus, pattern, Arc::new(handler), options);
@@ -245,25 +245,12 @@ where
 }
 
 impl<I, K, A> Attached<I, K, A> {
-    fn check(&self, bus: &Bus, pattern: &Pattern) -> Result<()> {
-        let other = self.bus.lock().as_ref().is_some_and(|first| !Bus::ptr_eq(first, bus));
-        if other {
-            let message = "an aggregator is of one bus; build another one for this bus";
-            return Err(Error::invalid_option(message));
-        }
-        let refuse = |what: &str, event_type: &EventType| {
-            Err(Error::invalid_option(format!(
-                "the pattern `{pattern}` means `{event_type}` too, which is what the aggregator publishes {what}; choose another type or a narrower pattern"
-            )))
-        };
-        if pattern.matches(&self.core.publish_as) {
-            return refuse("for closed windows", &self.core.publish_as);
-        }
-        if let Some(kept) = self.core.kept.as_ref().filter(|kept| pattern.matches(&kept.due)) {
-            return refuse("when something is due", &kept.due);
-        }
-        match &self.core.late {
-            Late::SideEvent(late) if pattern.matches(late) => refuse("for late events", late),
+    fn check(&self, bus: &Bus) -> Result<()> {
+        match self.bus.lock().as_ref() {
+            Some(first) if !Bus::ptr_eq(first, bus) => {
+                let message = "an aggregator is of one bus; build another one for this bus";
+                Err(Error::invalid_option(message))
+            }
             _ => Ok(()),
         }
     }
