@@ -27,6 +27,8 @@ const NEWEST: &[u8] = b"";
 /// A key and its open windows.
 type Restored<K, A> = (K, Vec<OpenWindow<Held<A>>>);
 
+type Read<K, A> = fn(&[u8], &[u8]) -> serde_json::Result<Restored<K, A>>;
+
 /// How windows are written down and read.
 pub(super) struct Kept<K, A> {
     pub(super) name: Text,
@@ -34,7 +36,7 @@ pub(super) struct Kept<K, A> {
     /// The type of the event that says that something is due.
     pub(super) due: EventType,
     write: fn(&OpenWindows<Held<A>>) -> serde_json::Result<Vec<u8>>,
-    read: fn(&[u8], &[u8]) -> serde_json::Result<Restored<K, A>>,
+    read: Read<K, A>,
     /// Whether what is in memory is what is in the store; held by whoever changes both.
     loaded: tokio::sync::Mutex<bool>,
 }

@@ -71,7 +71,8 @@ use crate::window::CloseReason;
 /// # At the end
 ///
 /// A shutdown of the bus closes all windows, with the reason *shutdown*: after everything that was
-/// on its way has come in, and before handlers end, so that the aggregates are handled.
+/// on its way has come in, and before handlers end, so that the aggregates are handled. Without a
+/// shutdown the bus stays as long as the clock is going to close a window.
 ///
 /// # What is published
 ///
@@ -173,9 +174,10 @@ where
         if is_first {
             let core = self.core.clone();
             bus.at_shutdown(move |closing| async move {
-                let _cut_off = CutOff(&*core);
-                // What it could not publish is counted.
-                let _ = core.end(&To::Closing(&closing)).await;
+                let cut_off = CutOff(&*core);
+                if core.end(&To::Closing(&closing)).await.is_ok() {
+                    std::mem::forget(cut_off);
+                }
             });
         }
         Ok(subscription)
