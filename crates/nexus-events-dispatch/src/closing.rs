@@ -5,13 +5,15 @@ use std::fmt;
 use nexus_events_model::{Event, IntoEvent};
 
 use crate::bus::Bus;
-use crate::delivery::Wait;
+use crate::delivery::{Delivery, Wait};
 use crate::entrance::{Entrance, before};
 use crate::error::Result;
+use crate::gate::Admission;
 use crate::handler::BoxFuture;
+use crate::lineage::Lineage;
 use crate::publish::Receipt;
 use crate::runtime::contain;
-use crate::sync::Mutex;
+use crate::sync::{Arc, Mutex};
 use crate::trace;
 
 /// A bus that is shutting down, for those who have something left to publish.
@@ -41,6 +43,14 @@ impl Closing {
 impl fmt::Debug for Closing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Closing").field(&self.0).finish()
+    }
+}
+
+impl Delivery {
+    /// A delivery of an event published while the bus shuts down.
+    pub(crate) fn last(bus: &Bus, event: Event) -> Result<Arc<Self>> {
+        let admission = Admission::nested(bus)?;
+        Ok(Self::new(event, Lineage::default(), None, admission, None))
     }
 }
 

@@ -89,7 +89,7 @@ impl Report {
 
 impl Delivery {
     /// A delivery to everybody who is subscribed now.
-    fn new(
+    pub(crate) fn new(
         event: Event,
         lineage: Lineage,
         outer: Option<Context>,
@@ -222,12 +222,6 @@ impl Delivery {
     ) -> Result<Arc<Self>> {
         let admission = Admission::first(bus)?;
         Ok(Self::new(event, Lineage::default(), Context::innermost(), admission, sender))
-    }
-
-    /// A delivery of an event published while the bus shuts down.
-    pub(crate) fn last(bus: &Bus, event: Event) -> Result<Arc<Self>> {
-        let admission = Admission::nested(bus)?;
-        Ok(Self::new(event, Lineage::default(), None, admission, None))
     }
 
     /// A delivery of an event that was published before, to these handlers alone.

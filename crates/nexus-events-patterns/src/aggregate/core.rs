@@ -113,6 +113,12 @@ where
     K: AggregateKey,
     A: Send + 'static,
 {
+    /// Whether it publishes events of this type itself, so that they do not go round.
+    pub(super) fn publishes(&self, event_type: &EventType) -> bool {
+        *event_type == self.publish_as
+            || matches!(&self.late, Late::SideEvent(late) if late == event_type)
+    }
+
     /// Takes an event in. Whether the handler has to wait until more of what is closed is published.
     pub(super) fn take(self: &Arc<Self>, event: &Event, bus: &Bus) -> Result<bool, HandlerError> {
         let mut is_full = false;

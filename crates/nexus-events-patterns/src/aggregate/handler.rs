@@ -22,6 +22,9 @@ where
     A: Send + 'static,
 {
     fn call<'a>(&'a self, event: &'a Event, context: &'a Context) -> Called<'a> {
+        if self.core.publishes(event.event_type()) {
+            return Called::Ready(Ok(Value::Null));
+        }
         if let Some(kept) = &self.core.kept {
             return Called::Pending(match *event.event_type() == kept.due {
                 true => Box::pin(self.core.close_kept(kept, event, context)),

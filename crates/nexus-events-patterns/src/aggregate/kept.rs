@@ -24,6 +24,11 @@ use crate::window::{CloseReason, Moment, OpenWindow, OpenWindows, Span};
 /// Under which key of the space the newest time is; no key in JSON is empty.
 const NEWEST: &[u8] = b"";
 
+/// A key and its open windows.
+type Restored<K, A> = (K, Vec<OpenWindow<Held<A>>>);
+
+type Read<K, A> = fn(&[u8], &[u8]) -> serde_json::Result<Restored<K, A>>;
+
 /// How windows are written down and read.
 pub(super) struct Kept<K, A> {
     pub(super) name: Text,
@@ -31,7 +36,7 @@ pub(super) struct Kept<K, A> {
     /// The type of the event that says that something is due.
     pub(super) due: EventType,
     write: fn(&OpenWindows<Held<A>>) -> serde_json::Result<Vec<u8>>,
-    read: fn(&[u8], &[u8]) -> serde_json::Result<(K, Vec<OpenWindow<Held<A>>>)>,
+    read: Read<K, A>,
     /// Whether what is in memory is what is in the store; held by whoever changes both.
     loaded: tokio::sync::Mutex<bool>,
 }
@@ -78,11 +83,10 @@ fn write<A: Serialize>(open: &OpenWindows<Held<A>>) -> serde_json::Result<Vec<u8
     serde_json::to_vec(&all?)
 }
 
-#[allow(clippy::type_complexity, reason = "a key and its windows")]
 fn read<K: DeserializeOwned, A: DeserializeOwned>(
     key: &[u8],
     windows: &[u8],
-) -> serde_json::Result<(K, Vec<OpenWindow<Held<A>>>)> {
+) -> serde_json::Result<Restored<K, A>> {
     let written: Vec<Written<Held<A>>> = serde_json::from_slice(windows)?;
     let at = Moment::from_micros;
     let open = |it: Written<Held<A>>| {

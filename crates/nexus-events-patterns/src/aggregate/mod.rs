@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use nexus_events_dispatch::{Bus, Subscription, SubscriptionOptions};
-use nexus_events_model::{EventType, Pattern};
+use nexus_events_model::Pattern;
 use parking_lot::Mutex;
 
 pub use self::builder::AggregatorBuilder;
@@ -71,7 +71,8 @@ use crate::window::CloseReason;
 /// # At the end
 ///
 /// A shutdown of the bus closes all windows, with the reason *shutdown*: after everything that was
-/// on its way has come in, and before handlers end, so that the aggregates are handled.
+/// on its way has come in, and before handlers end, so that the aggregates are handled. Without a
+/// shutdown the bus stays as long as the clock is going to close a window.
 ///
 /// # What is published
 ///
@@ -100,12 +101,12 @@ struct Attached<I, K, A> {
 }
 
 impl<K: AggregateKey, A: Send + 'static> Aggregator<K, A> {
-    /// Also takes the events of this pattern in. Of several patterns, the events of a key go into
-    /// the same windows.
+    /// Also takes the events of this pattern in, except those that it publishes itself. Of several
+    /// patterns, the events of a key go into the same windows.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidOption`](crate::ErrorKind::InvalidOption) when the pattern means what it
-    /// publishes itself, or for another bus than the first; those of
+    /// [`ErrorKind::InvalidOption`](crate::ErrorKind::InvalidOption) for another bus than the first,
+    /// or a second pattern of a durable one; those of
     /// [`Bus::on`](nexus_events_dispatch::Bus::on).
     pub fn attach(
         &self,
@@ -162,7 +163,7 @@ where
         pattern: Pattern,
         options: SubscriptionOptions,
     ) -> Result<Subscription> {
-        self.check(bus, &pattern)?;
+        self.check(bus)?;
         let handler = Taking { core: self.core.clone(), name: self.core.source.clone() };
         if let Some(kept) = &self.core.kept {
             return self.attach_kept(kept, bus, pattern, Arc::new(handler), options);
@@ -173,9 +174,10 @@ where
         if is_first {
             let core = self.core.clone();
             bus.at_shutdown(move |closing| async move {
-                let _cut_off = CutOff(&*core);
-                // What it could not publish is counted.
-                let _ = core.end(&To::Closing(&closing)).await;
+                let cut_off = CutOff(&*core);
+                if core.end(&To::Closing(&closing)).await.is_ok() {
+                    std::mem::forget(cut_off);
+                }
             });
         }
         Ok(subscription)
@@ -245,25 +247,12 @@ where
 }
 
 impl<I, K, A> Attached<I, K, A> {
-    fn check(&self, bus: &Bus, pattern: &Pattern) -> Result<()> {
-        let other = self.bus.lock().as_ref().is_some_and(|first| !Bus::ptr_eq(first, bus));
-        if other {
-            let message = "an aggregator is of one bus; build another one for this bus";
-            return Err(Error::invalid_option(message));
-        }
-        let refuse = |what: &str, event_type: &EventType| {
-            Err(Error::invalid_option(format!(
-                "the pattern `{pattern}` means `{event_type}` too, which is what the aggregator publishes {what}; choose another type or a narrower pattern"
-            )))
-        };
-        if pattern.matches(&self.core.publish_as) {
-            return refuse("for closed windows", &self.core.publish_as);
-        }
-        if let Some(kept) = self.core.kept.as_ref().filter(|kept| pattern.matches(&kept.due)) {
-            return refuse("when something is due", &kept.due);
-        }
-        match &self.core.late {
-            Late::SideEvent(late) if pattern.matches(late) => refuse("for late events", late),
+    fn check(&self, bus: &Bus) -> Result<()> {
+        match self.bus.lock().as_ref() {
+            Some(first) if !Bus::ptr_eq(first, bus) => {
+                let message = "an aggregator is of one bus; build another one for this bus";
+                Err(Error::invalid_option(message))
+            }
             _ => Ok(()),
         }
     }

@@ -321,16 +321,34 @@ fn a_part_that_is_missing_or_wrong_is_named() {
     assert!(error(session.event_time(secs(1))).contains(".merge(..)"));
 }
 
-#[tokio::test]
-async fn a_pattern_that_means_its_own_aggregates_is_refused() {
+#[tokio::test(start_paused = true)]
+async fn what_it_publishes_itself_does_not_go_round() {
     let bus = Bus::new();
-    let hour = || numbers().window(Tumbling::of(secs(3_600)));
-    let error = hour().attach(&bus, "**").unwrap_err().to_string();
-    assert!(error.contains("`summary`") && error.contains("narrower pattern"), "{error}");
-    let late = Late::SideEvent(EventType::new("click.late").unwrap());
-    assert!(hour().late(late).attach(&bus, "click.*").is_err());
-    let aggregator = hour().attach(&bus, "click").unwrap();
+    let seen = Seen::of(&bus, "summary");
+    let late = Late::SideEvent(EventType::new("late").unwrap());
+    let builder = numbers().window(Tumbling::of(secs(10))).event_time(secs(0)).late(late);
+    let aggregator = builder.attach(&bus, "**").unwrap();
+    for second in [1, 11, 2, 21] {
+        bus.publish(at("u1", second, second as i64)).await.unwrap();
+    }
+    tokio::time::sleep(secs(1)).await;
+    assert_eq!(seen.sums().len(), 2);
+    let stats = aggregator.stats();
+    assert_eq!((stats.events, stats.late, stats.unkeyed), (3, 1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_patterns_of_one_bus_go_into_the_same_windows() {
+    let bus = Bus::new();
+    let seen = Seen::of(&bus, "summary");
+    let aggregator = numbers().window(Count::of(2)).attach(&bus, "click").unwrap();
     aggregator.attach(&bus, "tap").unwrap();
+    bus.publish(click("u1", 1)).await.unwrap();
+    bus.publish(click("u1", 2).event_type("tap")).await.unwrap();
+    tokio::time::sleep(secs(1)).await;
+    let mut sums = seen.sums();
+    sums[0].1.sort_unstable();
+    assert_eq!(sums, [closed("u1", &[1, 2], CloseReason::Size)]);
     assert!(aggregator.attach(&Bus::new(), "tap").unwrap_err().to_string().contains("one bus"));
 }
 
