@@ -5,6 +5,7 @@
 
 mod check;
 mod data;
+mod delays;
 mod handlers;
 mod judge;
 mod pace;
@@ -53,6 +54,7 @@ pub(crate) async fn run(args: DemoArgs) -> Outcome {
     };
     let bus = open(directory.as_ref()).await?;
     let board = handlers::register(&bus)?;
+    let delays = delays::attach(&bus)?;
     // A saga needs a store.
     let rebooking = bus.store().map(|_| rebooking::attach(&bus)).transpose()?;
     let mut ledger = Ledger::new(&bus, &data.expected, args.expect.clone())?;
@@ -78,6 +80,7 @@ pub(crate) async fn run(args: DemoArgs) -> Outcome {
     let stored = bus.store().map(|store| store.stats());
     let verdict = ledger.verdict(ended == Ended::Complete, settled, stored);
     let mut findings = board.summary();
+    findings.push(delays.summary());
     if let Some(rebooking) = &rebooking {
         findings.push(rebooking::summary(rebooking).await?);
     }
