@@ -1,9 +1,10 @@
 //! What the patterns cost, beside what one would write without them:
-//! `cargo bench -p nexus-events-benches --bench patterns [-- request|window|batch] [-- --save]`.
+//! `cargo bench -p nexus-events-benches --bench patterns [-- request|window|batch|saga] [-- --save]`.
 
 mod batch;
 mod nats;
 mod request;
+mod saga;
 mod window;
 
 use nexus_events_benches::Report;
@@ -14,12 +15,12 @@ fn main() -> std::io::Result<()> {
     if !arguments.iter().any(|argument| argument == "--bench") {
         return Ok(());
     }
-    let parts: Vec<&str> = ["request", "window", "batch"]
+    let parts: Vec<&str> = ["request", "window", "batch", "saga"]
         .into_iter()
         .filter(|part| arguments.iter().any(|argument| argument == part))
         .collect();
     let wanted = |part: &str| parts.is_empty() || parts.contains(&part);
-    let mut report = Report::new("Patterns", &["tokio", "async-nats"]);
+    let mut report = Report::new("Patterns", &["tokio", "async-nats", "redb"]);
     if wanted("request") {
         request::run(&mut report);
     }
@@ -28,6 +29,9 @@ fn main() -> std::io::Result<()> {
     }
     if wanted("batch") {
         batch::run(&mut report);
+    }
+    if wanted("saga") {
+        saga::run(&mut report);
     }
     if arguments.iter().any(|argument| argument == "--save") {
         report.save("patterns")?;

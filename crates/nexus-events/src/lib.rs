@@ -114,5 +114,7 @@ struct Readme;
 #[doc = include_str!("../../../docs/guide/stores.md")]
 #[cfg_attr(feature = "patterns", doc = include_str!("../../../docs/guide/request-response.md"))]
 #[cfg_attr(feature = "patterns", doc = include_str!("../../../docs/guide/correlation.md"))]
+#[cfg_attr(feature = "patterns", doc = include_str!("../../../docs/guide/windows.md"))]
+#[cfg_attr(feature = "patterns", doc = include_str!("../../../docs/guide/batches.md"))]
 #[cfg_attr(feature = "store", doc = include_str!("../../../docs/guide/store.md"))]
 struct Guide;

@@ -21,6 +21,8 @@ impl Consumer {
         };
         let marks = self.marks(durables).await?;
         let until = if cursor.open { cursor.delivered.max(cursor.seen) } else { cursor.seen };
+        // What is stored while this reads is not passed over.
+        let until = until.min(store.bounds().last);
         let mut events = Vec::new();
         // Each by itself: what was handled between them may be much more than fits into memory.
         for pending in &cursor.pending {
@@ -32,7 +34,7 @@ impl Consumer {
         count_crash(&mut cursor, &offsets);
         let mut window = Window::of(&cursor);
         events.into_iter().for_each(|stored| window.take(stored));
-        window.look_past(until.min(store.bounds().last));
+        window.look_past(until);
         self.counts.redelivered.store(window.len() as u64, Ordering::Relaxed);
         let append = Append::new().cursor(self.name(), &window.cursor(true));
         let append = marks

@@ -26,6 +26,8 @@ struct Failing {
     reads: AtomicBool,
     /// How many events were read.
     read: AtomicUsize,
+    /// Another one is stored after each read.
+    late: parking_lot::Mutex<Vec<Event>>,
 }
 
 impl Failing {
@@ -67,6 +69,10 @@ impl EventStore for Failing {
             }
             let page = self.inner.read(read).await?;
             self.read.fetch_add(page.events.len(), Ordering::SeqCst);
+            let late = self.late.lock().pop();
+            if let Some(late) = late {
+                self.inner.append(Append::of(late)).await?;
+            }
             Ok(page)
         })
     }
@@ -342,4 +348,37 @@ async fn a_key_waits_for_the_one_that_cannot_be_parked() {
     // Those behind it are parked behind it.
     assert_eq!(log.take(), ["0"]);
     assert_eq!(consumer(&bus, "billing").parked, 3);
+}
+
+#[test]
+fn what_is_stored_while_a_handler_finds_its_place_is_not_passed_over() {
+    let (store, log) = (Arc::new(Failing::default()), Log::default());
+    let life = |hangs: bool| {
+        process().block_on(async {
+            let bus = Bus::builder().store(store.clone()).open().await.unwrap();
+            let log = log.clone();
+            let handler = move |event: Event| {
+                let log = log.clone();
+                async move {
+                    log.add(number(&event).to_string());
+                    if hangs {
+                        std::future::pending::<()>().await;
+                    }
+                }
+            };
+            let stamped = |number| bus.stamp(numbered(number)).unwrap();
+            if !hangs {
+                *store.late.lock() = vec![stamped(4), stamped(3)];
+            }
+            bus.on("order.*", handler.durable("billing")).unwrap();
+            if hangs {
+                publish(&bus, 0..3).await;
+            }
+            pass(SECOND).await;
+        });
+    };
+    life(true);
+    log.take();
+    life(false);
+    assert_eq!(log.take(), ["0", "1", "2", "3", "4"]);
 }
