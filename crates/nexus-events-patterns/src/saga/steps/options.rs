@@ -9,7 +9,6 @@ macro_rules! of_the_last_step {
         {
             /// What takes the last step back. It is called when the saga goes back and the step has
             /// completed, or nobody knows whether it has; never when it has failed with an error.
-            #[must_use]
             pub fn compensate<E, F>(
                 mut self,
                 compensation: impl Fn(Compensation<S, R>) -> F + Send + Sync + 'static,
@@ -25,7 +24,6 @@ macro_rules! of_the_last_step {
             }
 
             /// How often the last step is tried, and how long apart. Default: 4 attempts.
-            #[must_use]
             pub fn retry(mut self, retry: StepRetry) -> Self {
                 self.last("retry", |step| step.policy.retry = retry);
                 self
@@ -33,7 +31,6 @@ macro_rules! of_the_last_step {
 
             /// How long an attempt of the last step may take; then it is stopped, and nobody knows
             /// what it has done. Default: for ever.
-            #[must_use]
             pub fn timeout(mut self, timeout: Duration) -> Self {
                 self.last("timeout", |step| step.policy.timeout = Some(timeout));
                 self
@@ -41,21 +38,18 @@ macro_rules! of_the_last_step {
 
             /// An attempt of the last step that took too long is not followed by another. Default:
             /// it is, with the same idempotency key.
-            #[must_use]
             pub fn timeout_is_final(mut self) -> Self {
                 self.last("timeout_is_final", |step| step.policy.timeout_is_final = true);
                 self
             }
 
             /// How often the compensation of the last step is tried. Default: 10 attempts.
-            #[must_use]
             pub fn compensation_retry(mut self, retry: StepRetry) -> Self {
                 self.last("compensation_retry", |step| step.back_policy.retry = retry);
                 self
             }
 
             /// How long an attempt of the compensation of the last step may take. Default: for ever.
-            #[must_use]
             pub fn compensation_timeout(mut self, timeout: Duration) -> Self {
                 self.last("compensation_timeout", |step| step.back_policy.timeout = Some(timeout));
                 self
