@@ -54,6 +54,8 @@ impl World {
                 if let Some(error) = fails(&step) {
                     return Err(error);
                 }
+                // So that a kill meets some of them.
+                tokio::time::sleep(Duration::from_millis(*step.data() % 32)).await;
                 world.does(step.idempotency_key()).await?;
                 Ok(*step.data())
             })

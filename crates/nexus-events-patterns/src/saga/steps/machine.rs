@@ -178,7 +178,6 @@ where
             futures.push(Box::pin(round.run(Due { step: found.1, state, stops_others })));
         }
         let results = join(futures).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-        drop(round);
         Ok(Rounded::Ran(ledger.into_row(), results.into_iter().flatten().collect()))
     }
 

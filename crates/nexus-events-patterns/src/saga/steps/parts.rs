@@ -17,6 +17,7 @@ use crate::error::Error;
 
 /// Steps that run at the same time, from [`StepSaga::parallel`](super::StepSaga::parallel). `R` is
 /// what the last one returns.
+#[must_use = "a group does nothing until it is given back to its saga"]
 pub struct Parallel<S, R = ()> {
     pub(super) steps: Vec<Step<S>>,
     pub(super) failed: Option<Error>,
@@ -40,7 +41,6 @@ where
     S: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
     /// Another step of the group.
-    #[must_use]
     pub fn step<T, E, F>(
         mut self,
         name: impl Into<Text>,

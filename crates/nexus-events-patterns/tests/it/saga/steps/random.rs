@@ -293,7 +293,7 @@ fn check(scene: &Scene, saga: &Instance, world: &World) -> Result<(), TestCaseEr
                 prop_assert!(matches!(status, "halted" | "compensated_with_failures"));
             }
             StepStatus::Unknown => {
-                prop_assert!(!can_go_back || matches!(status, "parked" | "halted"))
+                prop_assert!(!can_go_back || matches!(status, "parked" | "halted"));
             }
             other => prop_assert!(status == "parked", "{} {other:?}", step.name),
         }
