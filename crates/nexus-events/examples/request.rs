@@ -34,7 +34,7 @@ fn ask(sku: &str) -> EventBuilder {
 #[tokio::main]
 async fn main() -> nexus_events::patterns::Result<()> {
     let bus = Bus::new();
-    let error = bus.request::<u64>(ask("pen")).await.unwrap_err();
+    let error = bus.request::<u64>(ask("pen")).await.expect_err("nobody answers");
     assert_eq!(error.kind(), ErrorKind::NoResponders);
     println!("nobody there: {error}");
 
