@@ -100,12 +100,12 @@ impl Writer {
             if is_last {
                 break;
             }
-            let (mut wanted, patience) = self.worth(filled, answers.waiting());
-            let until = began + patience;
-            is_last = wanted == 0 || Instant::now() >= until;
-            if is_last {
-                wanted = 0;
+            let (wanted, patience) = self.worth(filled, answers.waiting());
+            if wanted == 0 {
+                break;
             }
+            let until = began + patience;
+            is_last = Instant::now() >= until;
             let more = self.shared.queue.more(&mut filled, wanted, until);
             if self.now().abs_diff(batch.recorded) > COMMIT_SPREAD_MAX.as_micros() as u64 {
                 // They are recorded at another time.
