@@ -58,13 +58,15 @@ fn live(folder: &Path, first: u64, end: u64, after: Option<Duration>) -> Life {
     });
     let child = Arc::new(parking_lot::Mutex::new(child));
     let (mut started, mut is_done) = (BTreeSet::new(), false);
+    let (ends, has_ended) = std::sync::mpsc::channel::<()>();
+    let mut has_ended = Some(has_ended);
     for line in lines.map_while(Result::ok) {
         match line.split_once(' ') {
             None if line == "ready" => {
-                if let Some(after) = after {
+                if let (Some(after), Some(has_ended)) = (after, has_ended.take()) {
                     let child = child.clone();
                     std::thread::spawn(move || {
-                        std::thread::sleep(after);
+                        let _ = has_ended.recv_timeout(after);
                         let _ = child.lock().kill();
                     });
                 }
@@ -74,6 +76,7 @@ fn live(folder: &Path, first: u64, end: u64, after: Option<Duration>) -> Life {
             Some(_) => {}
         }
     }
+    drop(ends);
     let _ = child.lock().wait();
     // Several publish at a time: there may be gaps before the last one.
     let started = (first..end).find(|number| !started.contains(number)).unwrap_or(end);

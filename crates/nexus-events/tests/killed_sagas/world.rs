@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use nexus_events::store::Store;
 use nexus_events_dispatch::ErrorKind;
-use nexus_events_dispatch::store::{Ack, Append, EventStore, Expected, Scan, StateStore};
+use nexus_events_dispatch::store::{Append, EventStore, Expected, Scan, StateStore};
 use nexus_events_patterns::saga::{
     Compensation, SagaDefinition, StepContext, StepError, StepOutcome, StepRetry, StepSaga,
 };
@@ -25,7 +25,7 @@ impl World {
 
     /// Does something, unless it was done under this key.
     async fn does(&self, key: &str) -> Result<(), StepError> {
-        let append = Append::new().put_if(Expected::Absent, DONE, key, "").ack(Ack::Buffered);
+        let append = Append::new().put_if(Expected::Absent, DONE, key, "");
         match self.0.append(append).await {
             Err(error) if error.kind() != ErrorKind::Conflict => Err(error.into()),
             _ => Ok(()),
@@ -54,8 +54,6 @@ impl World {
                 if let Some(error) = fails(&step) {
                     return Err(error);
                 }
-                // So that a kill meets some of them.
-                tokio::time::sleep(Duration::from_millis(*step.data() % 32)).await;
                 world.does(step.idempotency_key()).await?;
                 Ok(*step.data())
             })

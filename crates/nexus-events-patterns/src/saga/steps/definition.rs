@@ -32,7 +32,7 @@ use crate::limits::SAGA_RESTARTS_MAX;
 /// again when it fails; when one has failed for good, what those before it have done is taken back
 /// in reverse order. `S` is what it is started with, `R` what the last step returns.
 ///
-/// See the [module](super) for what is promised.
+/// See the [module](crate::saga) for what is promised.
 ///
 /// ```
 /// use std::sync::Arc;

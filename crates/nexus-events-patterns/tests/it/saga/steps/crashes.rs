@@ -100,6 +100,22 @@ fn a_step_that_a_crash_interrupted_and_that_is_cancelled_then_is_taken_back_unkn
     assert_eq!(saga.status.as_str(), "cancelled");
 }
 
+#[test]
+fn an_error_after_a_crash_is_no_proof_that_nothing_was_done() {
+    let machine = Machine::new();
+    machine.world.will("b", [Act::WorksAndHangs, Act::FailsForGood]);
+    machine.run(abc, async |_, sagas| {
+        sagas.start("1", &json!(1)).await.unwrap();
+        settle().await;
+    });
+    machine.run(abc, async |program, sagas| {
+        program.bus.idle().await;
+        assert_eq!(ended(sagas).await.status.as_str(), "compensated");
+    });
+    let calls = ["a#1", "b#1", "b#2", "-b#1 unknown", "-a#1 log of a"];
+    assert_eq!(machine.world.calls(), calls);
+}
+
 /// A crash after each number of steps of the scheduler, until a whole run fits in one life.
 #[test]
 fn wherever_it_crashes_every_effect_is_there_once() {
