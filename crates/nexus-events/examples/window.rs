@@ -28,7 +28,8 @@ impl Summary {
             *self.actions.entry(action).or_default() += 1;
         }
         self.pages_visited.extend(text("page"));
-        self.total_time += event.payload().get("duration").and_then(serde_json::Value::as_u64).unwrap_or(0);
+        self.total_time +=
+            event.payload().get("duration").and_then(serde_json::Value::as_u64).unwrap_or(0);
     }
 }
 

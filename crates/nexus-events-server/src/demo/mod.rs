@@ -74,6 +74,7 @@ pub(crate) async fn run(args: DemoArgs) -> Outcome {
     };
     let limit = args.seconds.map(|seconds| Duration::from_secs(seconds.into()));
     let ended = replay.run(data.events, &mut ledger, limit, &mut signals).await?;
+    delays.flush().await;
     let settled = tokio::time::timeout(SETTLE_WAIT_MAX, bus.idle()).await.is_ok();
     replay.status.end();
 
