@@ -116,5 +116,6 @@ struct Readme;
 #[cfg_attr(feature = "patterns", doc = include_str!("../../../docs/guide/correlation.md"))]
 #[cfg_attr(feature = "patterns", doc = include_str!("../../../docs/guide/windows.md"))]
 #[cfg_attr(feature = "patterns", doc = include_str!("../../../docs/guide/batches.md"))]
+#[cfg_attr(feature = "patterns", doc = include_str!("../../../docs/guide/sagas.md"))]
 #[cfg_attr(feature = "store", doc = include_str!("../../../docs/guide/store.md"))]
 struct Guide;

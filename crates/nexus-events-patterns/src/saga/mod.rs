@@ -58,7 +58,7 @@ pub use self::directory::{SagaFilter, Sagas};
 pub use self::handle::SagaHandle;
 pub use self::instance::{Instance, SagaEntry, SagaStatus};
 pub use self::key::SagaKey;
-pub use self::not_found::{Hook, NotFound};
+pub use self::not_found::{Instead, NotFound};
 pub use self::returns::SagaReturn;
 pub use self::stats::SagaStats;
 pub use self::steps::{

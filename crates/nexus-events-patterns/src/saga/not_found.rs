@@ -42,19 +42,19 @@ pub enum NotFound {
         every: Duration,
     },
     /// These events are published instead, in one commit with having handled it.
-    Publish(Hook),
+    Publish(Instead),
 }
 
 /// What makes events of one whose saga is not there.
 #[derive(Clone)]
-pub struct Hook(Arc<Make>);
+pub struct Instead(Arc<Make>);
 
 type Make = dyn Fn(&Event) -> Vec<EventBuilder> + Send + Sync;
 
 impl NotFound {
     /// These events are published instead; none are fine.
     pub fn publish(hook: impl Fn(&Event) -> Vec<EventBuilder> + Send + Sync + 'static) -> Self {
-        Self::Publish(Hook(Arc::new(hook)))
+        Self::Publish(Instead(Arc::new(hook)))
     }
 
     pub(super) fn check(&self) -> Result<()> {
@@ -69,7 +69,7 @@ impl NotFound {
     }
 }
 
-impl Hook {
+impl Instead {
     pub(super) fn events(&self, event: &Event, bus: &Bus) -> Result<Vec<Event>> {
         let builders = (self.0)(event).into_iter();
         builders.map(|builder| Ok(bus.stamp(builder.caused_by(event))?)).collect()
@@ -106,9 +106,9 @@ pub(super) fn fault(saga: &str, input: &Input) -> Error {
     Error::new(ErrorKind::NotFound, message)
 }
 
-impl fmt::Debug for Hook {
+impl fmt::Debug for Instead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hook")
+        f.write_str("Instead")
     }
 }
 

@@ -1,4 +1,4 @@
-//! Sagas.
+//! Sagas, on time that is paused (`start_paused = true`).
 
 mod changes;
 mod directory;
