@@ -1,8 +1,10 @@
 //! What a bus knows of its requests.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
+use tracing::warn;
 
 use super::collector::Collectors;
 use super::counters::Counters;
@@ -24,8 +26,12 @@ impl BusRequests {
 
     pub(crate) fn late(&self, late: &LateReply) {
         let told = self.told.read().clone();
-        if let Some(told) = told {
-            told(late);
+        if let Some(told) = told
+            && let Err(panic) = catch_unwind(AssertUnwindSafe(|| told(late)))
+        {
+            // It is no matter of the responder's. Dropping what was thrown might panic again.
+            std::mem::forget(panic);
+            warn!("what is told of late replies has panicked");
         }
     }
 }

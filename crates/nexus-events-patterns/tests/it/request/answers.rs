@@ -73,6 +73,26 @@ async fn d13_a_late_reply_is_counted_and_told() {
     assert_eq!(*told.lock(), [("price.asked".to_owned(), "7".to_owned(), ms(1_500))]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_what_is_told_of_late_replies_is_no_matter_of_the_responder() {
+    let bus = Bus::new();
+    bus.tell_late_replies(|_| panic!("told"));
+    let heard = Arc::new(Mutex::new(None));
+    let hear = heard.clone();
+    bus.respond_with("price.asked", move |reply_to: ReplyTo| {
+        let hear = hear.clone();
+        async move {
+            sleep(ms(1_500)).await;
+            let error = reply_to.reply(7_u64).unwrap_err();
+            *hear.lock() = Some(error.kind());
+        }
+    })
+    .unwrap();
+    assert_eq!(number(&bus, 1_000).await.unwrap_err().kind(), ErrorKind::TimedOut);
+    bus.idle().await;
+    assert_eq!(*heard.lock(), Some(ErrorKind::RequesterGone));
+}
+
 #[tokio::test]
 async fn d14_a_typed_failure_arrives_as_it_was() {
     let text: String = "Zählwerk 計器 🧾 ".chars().cycle().take(1_000).collect();
