@@ -11,6 +11,7 @@ use parking_lot::RwLock;
 use super::handle::SagaHandle;
 use super::instance::{ACTIVE, ENDED, Instance, prefix, row};
 use super::stats::SagaStats;
+use super::steps::StepStatus;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::SAGA_PAGE;
 
@@ -138,6 +139,31 @@ impl Sagas {
             );
             Error::new(ErrorKind::NotFound, message)
         })
+    }
+
+    /// Lets the saga of this key go on, for whatever reason it stands still: by
+    /// [`SagaHandle::resume`], and where there is nothing to resume, but the last one of the key has
+    /// ended with compensations that failed, by [`SagaHandle::resume_compensation`]. How many dead
+    /// letters were given to it again.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when this program does not have the definition, or nothing stands
+    /// still; those of the store.
+    pub async fn resume(&self, saga: &str, key: &str) -> Result<usize> {
+        let handle = self.handle(saga)?;
+        let nothing = match handle.resume(key).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => error,
+            done => return done,
+        };
+        let failed = |last: &Instance| {
+            let steps = last.steps.iter();
+            last.status.has_ended() && { steps }
+                .any(|step| step.status == StepStatus::CompensationFailed)
+        };
+        match self.get(saga, key).await?.filter(failed) {
+            Some(last) => handle.resume_compensation(&last.id).await.map(|_| 0),
+            None => Err(nothing),
+        }
     }
 
     /// What the definitions of this program have done.

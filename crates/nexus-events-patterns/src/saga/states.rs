@@ -234,7 +234,14 @@ where
     fn resumed(&self, instance: &Instance, saga: &mut SagaContext<'_>) -> Result<()> {
         if matches!(instance.status, SagaStatus::Parked { .. }) {
             saga.instance.status = SagaStatus::Running;
+            return Ok(());
         }
-        Ok(())
+        let message = format!(
+            "the saga `{}` {} is {} and has no compensations that could be tried again; its key may start another",
+            instance.saga,
+            instance.key,
+            instance.status.as_str()
+        );
+        Err(Error::new(ErrorKind::NotFound, message))
     }
 }

@@ -1,8 +1,14 @@
 //! Looking at all sagas of a program.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use nexus_events_model::Event;
 use nexus_events_patterns::ErrorKind;
-use nexus_events_patterns::saga::{Saga, SagaContext, SagaFilter, SagaHandle, Sagas};
+use nexus_events_patterns::saga::{
+    Compensation, Saga, SagaContext, SagaFilter, SagaHandle, Sagas, StepContext, StepError,
+    StepSaga,
+};
 
 use super::{Program, of};
 
@@ -57,4 +63,47 @@ async fn sagas_of_all_definitions_are_listed_page_by_page() {
     // Of a definition that is known by its rows alone.
     assert_eq!(sagas.handle("a-b").unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(sagas.stats()[0].1.started, 300);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_taken_back_is_resumed_by_its_key() {
+    let program = Program::new().await;
+    let sagas = Sagas::new(&program.bus);
+    let is_up = Arc::<AtomicBool>::default();
+    let up = is_up.clone();
+    let back = move |_: Compensation<(), ()>| {
+        let is_up = up.load(Ordering::SeqCst);
+        async move { if is_up { Ok(()) } else { Err(StepError::permanent("down")) } }
+    };
+    let saga = StepSaga::<()>::named("s")
+        .step("a", async |_: StepContext<()>| Ok::<_, StepError>(()))
+        .compensate(back)
+        .step("b", async |_: StepContext<()>| Err::<(), _>(StepError::permanent("no")))
+        .build();
+    let handle = saga.unwrap().attach(&program.bus).unwrap();
+    sagas.add(handle.clone());
+    handle.start("1", &()).await.unwrap();
+    program.bus.idle().await;
+    assert_eq!(handle.stats().compensated_with_failures, 1);
+    is_up.store(true, Ordering::SeqCst);
+    assert_eq!(sagas.resume("s", "1").await.unwrap(), 0);
+    program.bus.idle().await;
+    assert_eq!(sagas.get("s", "1").await.unwrap().unwrap().status.as_str(), "compensated");
+    for key in ["1", "none"] {
+        assert_eq!(sagas.resume("s", key).await.unwrap_err().kind(), ErrorKind::NotFound);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_saga_of_states_that_was_halted_has_nothing_to_resume() {
+    let program = Program::new().await;
+    let halts = |_: &mut u32, _: &Event, saga: &mut SagaContext| saga.halt("look at it");
+    let saga = Saga::<u32>::named("s").starts("start", "id", halts).build().unwrap();
+    let handle = saga.attach(&program.bus).unwrap();
+    program.publish_all([of("start", 1)]).await;
+    let halted = handle.ended(time::OffsetDateTime::UNIX_EPOCH).await.unwrap().remove(0);
+    let error = handle.resume_compensation(&halted.id).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(handle.get("1").await.unwrap().is_none());
+    assert_eq!(handle.stats().halted, 1);
 }
