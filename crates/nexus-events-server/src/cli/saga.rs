@@ -39,7 +39,7 @@ pub(crate) enum SagaAction {
         #[command(flatten)]
         remote: Remote,
     },
-    /// Let one go on that stands still: parked, or with dead letters
+    /// Let one go on that stands still: parked, with dead letters, or with compensations that failed
     Resume {
         /// Its name
         saga: String,

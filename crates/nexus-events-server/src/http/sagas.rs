@@ -112,7 +112,7 @@ pub(crate) async fn resume(
     Path((saga, key)): Path<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
     store::of(&app)?;
-    let replayed = app.sagas().handle(&saga)?.resume(&key).await?;
+    let replayed = app.sagas().resume(&saga, &key).await?;
     Ok(Json(json!({"saga": saga, "key": key, "replayed": replayed})))
 }
 
