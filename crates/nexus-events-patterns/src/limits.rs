@@ -137,6 +137,10 @@ pub const WINDOW_KEYS_DEFAULT: usize = 50_000;
 /// Most keys that may have open windows.
 pub const WINDOW_KEYS_MAX: usize = 1 << 24;
 
+/// How far ahead of the clock of the bus an event of an aggregator in event time may be and still
+/// close windows.
+pub const WINDOW_AHEAD_DEFAULT: Duration = Duration::from_secs(10 * 60);
+
 /// Closed windows of one aggregator that wait to be published before it takes no more events.
 pub const AGGREGATES_WAITING_MAX: usize = 1_024;
 

@@ -17,6 +17,7 @@ use super::options::{Bounds, Late};
 use super::output::{Aggregate, Folds};
 use super::{Aggregator, Attached};
 use crate::error::{Error, Result};
+use crate::limits::WINDOW_AHEAD_DEFAULT;
 use crate::window::{KeyedWindows, Window};
 
 /// Puts an [`Aggregator`] together; nothing is looked at before [`build`](Self::build).
@@ -28,6 +29,7 @@ pub struct AggregatorBuilder<I, K, A> {
     bounds: Bounds,
     late: Late,
     grace: Option<Duration>,
+    ahead: Option<Duration>,
     idle_close: Option<Duration>,
     folds: Option<Folds<I, A>>,
     publish_as: Option<Result<EventType>>,
@@ -89,6 +91,7 @@ impl<I: 'static, K: AggregateKey> AggregatorBuilder<I, K, ()> {
             bounds: Bounds::default(),
             late: Late::default(),
             grace: None,
+            ahead: None,
             idle_close: None,
             folds: None,
             publish_as: None,
@@ -112,6 +115,7 @@ impl<I: 'static, K: AggregateKey> AggregatorBuilder<I, K, ()> {
             bounds: self.bounds,
             late: self.late,
             grace: self.grace,
+            ahead: self.ahead,
             idle_close: self.idle_close,
             folds: Some(folds),
             publish_as: self.publish_as,
@@ -145,6 +149,15 @@ impl<I: 'static, K: AggregateKey, A> AggregatorBuilder<I, K, A> {
     /// Default: to the window of the time at which it comes.
     pub fn event_time(mut self, grace: Duration) -> Self {
         self.grace = Some(grace);
+        self
+    }
+
+    /// In event time: how far ahead of the clock of the bus the timestamp of an event may be, so that
+    /// one with a wrong timestamp does not make all others late. One that is further ahead is
+    /// counted, goes into its window, and closes no other. [`Duration::MAX`] for events whose time
+    /// is made up. Default: 10 minutes.
+    pub fn ahead(mut self, ahead: Duration) -> Self {
+        self.ahead = Some(ahead);
         self
     }
 
@@ -269,7 +282,8 @@ where
     /// [`ErrorKind::InvalidOption`](crate::ErrorKind::InvalidOption), naming the part that is
     /// missing or wrong: the window and what [`Window::check`] says of it, the fold, the type, the
     /// bounds, a session in event time without [`merge`](Self::merge), an
-    /// [`idle_close`](Self::idle_close) of nothing or without [`event_time`](Self::event_time).
+    /// [`idle_close`](Self::idle_close) of nothing, or one or an [`ahead`](Self::ahead) without
+    /// [`event_time`](Self::event_time).
     pub fn build(self) -> Result<Aggregator<K, A>> {
         self.build_on(None)
     }
@@ -285,7 +299,7 @@ where
             let message = "in event time a late event may make one of two sessions; say how their aggregates become one with `.merge(..)` after `.fold(..)`";
             return Err(Error::invalid_option(message));
         }
-        let times = times(self.grace, self.idle_close)?;
+        let times = times(self.grace, self.ahead, self.idle_close)?;
         let windows = KeyedWindows::bounded(window, self.bounds.limits, self.bounds.keys)?;
         let kept = self.kept.map(|keep| keep(&publish_as)).transpose()?;
         let shape = self.shape.unwrap_or_else(|| Box::new(Payload::typed));
@@ -318,7 +332,17 @@ where
     }
 }
 
-fn times(grace: Option<Duration>, idle_close: Option<Duration>) -> Result<Times> {
+fn times(
+    grace: Option<Duration>,
+    ahead: Option<Duration>,
+    idle_close: Option<Duration>,
+) -> Result<Times> {
+    if grace.is_none() && ahead.is_some() {
+        return Err(Error::invalid_option(
+            "ahead is for event time; add `.event_time(..)` or leave it out",
+        ));
+    }
+    let ahead = ahead.unwrap_or(WINDOW_AHEAD_DEFAULT);
     match (grace, idle_close) {
         (None, Some(_)) => Err(Error::invalid_option(
             "idle_close is for event time, otherwise the clock closes windows anyway; add `.event_time(..)` or leave it out",
@@ -327,7 +351,7 @@ fn times(grace: Option<Duration>, idle_close: Option<Duration>) -> Result<Times>
             Err(Error::invalid_option("idle_close is more than 0"))
         }
         (None, None) => Ok(Times::Arrival),
-        (Some(grace), idle_close) => Ok(Times::Event { grace, idle_close }),
+        (Some(grace), idle_close) => Ok(Times::Event { grace, ahead, idle_close }),
     }
 }
 

@@ -29,9 +29,9 @@ impl<K: Hash + Eq + Clone + serde::Serialize + Send + Sync + 'static> AggregateK
 pub(super) enum Times {
     /// When it came.
     Arrival,
-    /// When its timestamp says, others may come so much later; and how long nothing may come before
-    /// all windows are closed.
-    Event { grace: Duration, idle_close: Option<Duration> },
+    /// When its timestamp says, others may come so much later; how far ahead of the clock it may be;
+    /// and how long nothing may come before all windows are closed.
+    Event { grace: Duration, ahead: Duration, idle_close: Option<Duration> },
 }
 
 /// Calls a function with what is aggregated of an event.
@@ -130,7 +130,7 @@ where
         let key = (self.key)(item);
         let mut state = self.state.lock();
         match key {
-            Some(key) => self.put_in(event, item, key, &mut state),
+            Some(key) => self.put_in(event, item, key, &mut state, bus),
             None => {
                 state.counts.unkeyed += 1;
                 return false;
@@ -140,9 +140,15 @@ where
     }
 
     /// Puts an event into its windows, and closes what is over.
-    pub(super) fn put_in(&self, event: &Event, item: &I, key: K, state: &mut State<K, A>) {
-        let now = Instant::now();
-        let (at, watermark) = self.times_of(event, now, state);
+    pub(super) fn put_in(
+        &self,
+        event: &Event,
+        item: &I,
+        key: K,
+        state: &mut State<K, A>,
+        bus: &Bus,
+    ) {
+        let (at, watermark) = self.times_of(event, state, bus);
         let mut closed = Vec::new();
         state.windows.advance(watermark, &mut closed);
         let (bytes, given) = (event.size() as u64, Given { event, item });
@@ -163,7 +169,8 @@ where
     }
 
     /// When the event happened, and up to when everything is over.
-    fn times_of(&self, event: &Event, now: Instant, state: &mut State<K, A>) -> (Moment, Moment) {
+    fn times_of(&self, event: &Event, state: &mut State<K, A>, bus: &Bus) -> (Moment, Moment) {
+        let now = Instant::now();
         state.last_arrival = now;
         match self.times {
             Times::Arrival => {
@@ -171,9 +178,14 @@ where
                 state.newest = at;
                 (at, at)
             }
-            Times::Event { grace, .. } => {
+            Times::Event { grace, ahead, .. } => {
                 let at = Moment::from(event.timestamp());
-                state.newest = state.newest.max(at);
+                if at > state.newest {
+                    match at > Moment::from(bus.now()).after(ahead) {
+                        true => state.counts.ahead += 1,
+                        false => state.newest = at,
+                    }
+                }
                 (at, state.newest.before(grace))
             }
         }

@@ -115,7 +115,7 @@ where
             (self.view)(event, &mut |item| match (self.key)(item) {
                 Some(key) => {
                     keys.insert(key.clone());
-                    self.put_in(event, item, key, state);
+                    self.put_in(event, item, key, state, context.bus());
                 }
                 None => state.counts.unkeyed += 1,
             })?;

@@ -10,6 +10,8 @@ pub struct AggregatorStats {
     pub events: u64,
     /// Events whose windows were over.
     pub late: u64,
+    /// Events so far [ahead](super::AggregatorBuilder::ahead) of the clock that they close nothing.
+    pub ahead: u64,
     /// Events without a key, which were left out.
     pub unkeyed: u64,
     /// Keys that have open windows.

@@ -27,7 +27,8 @@ struct Gathering {
     members: Vec<Member>,
     bytes: usize,
     number: u64,
-    deadline: Instant,
+    /// `None` where only size and bytes complete it, for the interval is longer than time goes.
+    deadline: Option<Instant>,
 }
 
 /// The batches of one key.
@@ -81,6 +82,9 @@ impl Collector {
         match complete {
             Some(complete) => self.in_turn(complete).await,
             None => {
+                let Some(deadline) = deadline else {
+                    return result.await.unwrap_or_else(|_| stopped());
+                };
                 if let Ok(result) = timeout_at(deadline, &mut result).await {
                     return result.unwrap_or_else(|_| stopped());
                 }
@@ -93,7 +97,7 @@ impl Collector {
     }
 
     /// The number of the batch it is in, when that is over, and the batch itself if that is now.
-    fn join(&self, key: &Option<Text>, member: Member) -> (u64, Instant, Option<Complete>) {
+    fn join(&self, key: &Option<Text>, member: Member) -> (u64, Option<Instant>, Option<Complete>) {
         let mut groups = self.groups.lock();
         let next = groups.batches;
         let group = groups.by_key.entry(key.clone()).or_default();
@@ -101,7 +105,7 @@ impl Collector {
             members: Vec::new(),
             bytes: 0,
             number: next,
-            deadline: Instant::now() + self.options.interval,
+            deadline: Instant::now().checked_add(self.options.interval),
         });
         gathering.bytes += member.event.size();
         gathering.members.push(member);

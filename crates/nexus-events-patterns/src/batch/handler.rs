@@ -185,7 +185,7 @@ impl BatchHandler {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidOption`](crate::ErrorKind::InvalidOption), naming what is 0 or too much:
-    /// size × concurrency is 65,536 at most.
+    /// size × concurrency is 65,536 at most; or the backoff.
     pub fn build(self) -> Result<Configured> {
         let waiting = self.size.saturating_mul(self.concurrency);
         let numbers = [
@@ -200,6 +200,9 @@ impl BatchHandler {
         if self.interval.is_zero() {
             return Err(Error::invalid_option("the interval of a batch is more than 0"));
         }
+        self.backoff
+            .check()
+            .map_err(|error| Error::invalid_option(format!("the backoff of a batch: {error}")))?;
         if waiting > BATCH_WAITING_MAX {
             return Err(Error::invalid_option(format!(
                 "{} batches of {} events are {waiting} at the same time, the most is {BATCH_WAITING_MAX}; lower size or concurrency",

@@ -117,8 +117,8 @@ impl BatcherBuilder {
     /// The batcher.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidOption`](crate::ErrorKind::InvalidOption), naming what is 0, or a room of
-    /// less than two batches.
+    /// [`ErrorKind::InvalidOption`](crate::ErrorKind::InvalidOption), naming what is 0, a room of
+    /// less than two batches, or the backoff.
     pub fn build(self) -> Result<Batcher> {
         let numbers = [
             ("size", self.size),
@@ -132,6 +132,9 @@ impl BatcherBuilder {
         if self.interval.is_zero() {
             return Err(Error::invalid_option("the interval of a batcher is more than 0"));
         }
+        self.backoff
+            .check()
+            .map_err(|error| Error::invalid_option(format!("the backoff of a batcher: {error}")))?;
         if self.room_events < self.size.saturating_mul(2) {
             return Err(Error::invalid_option(format!(
                 "a batcher with batches of {} events has room for {} at least, not {}, so that one can be filled while another is sent",

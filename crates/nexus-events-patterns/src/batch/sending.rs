@@ -5,10 +5,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nexus_events_dispatch::{BoxFuture, HandlerError, Status};
+use nexus_events_dispatch::{BoxFuture, ErrorKind as BusErrorKind, HandlerError, Status};
 use nexus_events_model::Event;
 use parking_lot::Mutex;
 use serde::Serialize;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::warn;
@@ -118,7 +119,7 @@ impl Batcher {
     ///
     /// # Errors
     /// [`ErrorKind::Full`] where it is refused, [`ErrorKind::Unsent`] after
-    /// [`close`](Self::close).
+    /// [`close`](Self::close), [`ErrorKind::Bus`] outside of a runtime.
     pub async fn push(&self, event: Event) -> Result<BatchReceipt> {
         let shared = &self.0;
         if shared.options.when_full != WhenFull::Block {
@@ -164,6 +165,8 @@ impl Batcher {
         if state.closed {
             return Err(Error::new(ErrorKind::Unsent, "the batcher is closed; build a new one"));
         }
+        // Nothing is in that nobody sends.
+        let runtime = if state.running { None } else { Some(runtime()?) };
         while !state.line.has_room(bytes, room) {
             let oldest = match options.when_full {
                 WhenFull::DropOldest => state.line.drop_oldest(),
@@ -183,11 +186,11 @@ impl Batcher {
         }
         let is_due = shared.is_full_batch(&state.line);
         let is_first = state.line.len() == 1;
-        let starts = !state.running && !state.line.is_empty();
-        state.running |= starts;
+        let starts = runtime.filter(|_| !state.line.is_empty());
+        state.running |= starts.is_some();
         drop(state);
-        if starts {
-            tokio::spawn(shared.clone().run());
+        if let Some(runtime) = starts {
+            runtime.spawn(shared.clone().run());
         } else if is_due || is_first {
             shared.work.notify_one();
         }
@@ -264,26 +267,33 @@ impl Shared {
 
     /// Sends batch after batch, as long as anything is there.
     async fn run(self: Arc<Self>) {
+        let running = Running(&self);
         loop {
             let batch = {
                 let mut state = self.state.lock();
                 if state.line.is_empty() || state.stopped {
                     (state.running, state.hurry) = (false, 0);
                     drop(state);
+                    // Another task may begin before this one is gone.
+                    std::mem::forget(running);
                     self.room.notify_waiters();
                     return;
                 }
                 let is_due = self.is_full_batch(&state.line) || state.closed || state.hurry > 0;
-                let due = state.line.first_came().map(|came| came + self.options.interval);
-                match due {
-                    Some(due) if !is_due && due > Instant::now() => Err(due),
-                    _ => Ok(state.line.next_batch(self.options.size, self.options.bytes)),
+                let first = state.line.first_came();
+                // `None` when the interval is longer than time goes.
+                let due = first.and_then(|came| came.checked_add(self.options.interval));
+                if is_due || due.is_some_and(|due| due <= Instant::now()) {
+                    Ok(state.line.next_batch(self.options.size, self.options.bytes))
+                } else {
+                    Err(due)
                 }
             };
             match batch {
                 Ok(events) => self.send(events).await,
                 // Until then, or until there is more.
-                Err(due) => drop(timeout_at(due, self.work.notified()).await),
+                Err(Some(due)) => drop(timeout_at(due, self.work.notified()).await),
+                Err(None) => self.work.notified().await,
             }
         }
     }
@@ -353,6 +363,23 @@ impl Shared {
             // Nobody need wait for it.
             let _ = waiting.done.send(result);
         }
+    }
+}
+
+fn runtime() -> Result<Handle> {
+    Handle::try_current().map_err(|error| {
+        let message = "a batcher sends on tokio; bring events inside a runtime, for instance under #[tokio::main]";
+        Error::new(ErrorKind::Bus(BusErrorKind::NoRuntime), message).caused_by(error)
+    })
+}
+
+/// Says that nobody sends any more, where the runtime ends: the next event begins anew, with what
+/// was in hand once more.
+struct Running<'a>(&'a Shared);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().running = false;
     }
 }
 

@@ -1,6 +1,7 @@
 //! A gatherer at work: a handler that takes events in, and a task that watches the time.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context as Task, Poll};
@@ -12,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
+use tracing::warn;
 
 use super::gather::{Each, Gather, Key, Summary};
 use super::keys::{Closed, Gathered, Keys};
@@ -145,14 +147,27 @@ impl Core {
         }
     }
 
+    fn contain<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
+        let called = catch_unwind(AssertUnwindSafe(call));
+        // Dropping what was thrown might panic again.
+        let called = called.map_err(std::mem::forget).ok();
+        if called.is_none() {
+            add(&self.counts.panicked);
+            warn!("a function that is told of gatherings has panicked");
+        }
+        called
+    }
+
     /// Tells whoever is to know; gives back the event to be published.
     fn end(&self, closed: Closed) -> Option<EventBuilder> {
         let Closed { gathered, waiter } = closed;
         self.counts.closed(gathered.reason);
+        // A panic of the program's functions ends neither the task nor the other gatherings.
         if let Some(each) = &self.each {
-            each(&gathered);
+            self.contain(|| each(&gathered));
         }
-        let event = self.publish.as_ref().map(|publish| summary(publish, &gathered));
+        let summary = |publish: &Summary| self.contain(|| summary(publish, &gathered));
+        let event = self.publish.as_ref().and_then(summary);
         if let Some(waiter) = waiter {
             // Whoever expected it may have gone.
             let _ = waiter.send(gathered);

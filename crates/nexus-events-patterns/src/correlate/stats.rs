@@ -30,6 +30,9 @@ pub struct GatherStats {
     pub without_key: u64,
     /// Results whose event the bus did not take.
     pub unpublished: u64,
+    /// Calls of [`Gather::each`](crate::Gather::each) or [`Gather::publish`](crate::Gather::publish)
+    /// that panicked; the gathering has ended all the same.
+    pub panicked: u64,
 }
 
 #[derive(Default)]
@@ -38,6 +41,7 @@ pub(crate) struct Counts {
     pub(crate) late: AtomicU64,
     pub(crate) without_key: AtomicU64,
     pub(crate) unpublished: AtomicU64,
+    pub(crate) panicked: AtomicU64,
     complete: AtomicU64,
     timed_out: AtomicU64,
     full: AtomicU64,
@@ -71,6 +75,7 @@ impl Counts {
             late: get(&self.late),
             without_key: get(&self.without_key),
             unpublished: get(&self.unpublished),
+            panicked: get(&self.panicked),
         }
     }
 }

@@ -99,12 +99,12 @@ impl<'a> SagaContext<'a> {
     /// Sets a timeout: the handler of that name is called after so much time, on the clock of the
     /// bus. It survives the program, and ends with the saga. At most 1,024 at a time.
     pub fn timeout_after(&mut self, name: impl Into<Text>, after: Duration) -> EventId {
-        self.timeout(name.into(), Schedule::after(after), &Value::Null)
+        self.timeout(name.into(), Schedule::after(after), Value::Null)
     }
 
     /// The same at this time, or at once if that is past.
     pub fn timeout_at(&mut self, name: impl Into<Text>, time: OffsetDateTime) -> EventId {
-        self.timeout(name.into(), Schedule::at(time), &Value::Null)
+        self.timeout(name.into(), Schedule::at(time), Value::Null)
     }
 
     /// The same, with something that the handler is given.
@@ -114,15 +114,15 @@ impl<'a> SagaContext<'a> {
         time: OffsetDateTime,
         payload: impl Into<Value>,
     ) -> EventId {
-        self.timeout(name.into(), Schedule::at(time), &payload.into())
+        self.timeout(name.into(), Schedule::at(time), payload.into())
     }
 
-    fn timeout(&mut self, name: Text, schedule: Schedule, payload: &Value) -> EventId {
-        let scheduled = self.new_timer(&name, schedule, payload);
+    fn timeout(&mut self, name: Text, schedule: Schedule, payload: Value) -> EventId {
+        let scheduled = self.new_timer(&name, schedule, &payload);
         match self.keep(scheduled) {
             Some(scheduled) => {
                 let (id, due) = (scheduled.event.id().clone(), scheduled.due);
-                self.instance.timers.push(SagaTimer { id: id.clone(), name, due });
+                self.instance.timers.push(SagaTimer { id: id.clone(), name, due, payload });
                 self.schedule.push(scheduled);
                 id
             }

@@ -88,6 +88,13 @@ pub(super) struct Found {
     pub(super) key: SagaKey,
 }
 
+impl Found {
+    /// Whether all of them can be found.
+    pub(super) fn check(saga: &str, found: &[Self]) -> Result<()> {
+        found.iter().try_for_each(|found| found.key.check(saga, &found.pattern))
+    }
+}
+
 /// A definition that is sound: attach it to a bus.
 #[must_use = "a definition does nothing until it is attached to a bus"]
 pub struct SagaDefinition {
@@ -295,8 +302,9 @@ where
     ///
     /// # Errors
     /// The first mistake, naming its part: [`ErrorKind::InvalidOption`], a malformed name or
-    /// pattern, nothing that starts it, an upcast from a version that is not older;
-    /// [`ErrorKind::DuplicateName`] for two handlers of one timeout.
+    /// pattern, a key that is a field without a name, nothing that starts it, an upcast from a
+    /// version that is not older; [`ErrorKind::DuplicateName`] for two handlers of one timeout, or
+    /// of one pattern.
     pub fn build(self) -> Result<SagaDefinition> {
         let Self { states, options, failed, .. } = self;
         if let Some(error) = failed {
@@ -310,10 +318,20 @@ where
             )));
         }
         check_version(name, states.version, &states.upcasts)?;
+        if let Some(rule) = states.never_used() {
+            let pattern = &rule.pattern;
+            return Err(Error::new(
+                ErrorKind::DuplicateName,
+                format!(
+                    "the saga `{name}` has two handlers for `{pattern}`, and the second one is never called; what `.starts(..)` is also given events of sagas that are there: ask `is_new` in it, and leave the other out"
+                ),
+            ));
+        }
         let found = states.rules.iter();
         let found =
             found.map(|rule| Found { pattern: rule.pattern.clone(), key: rule.key.clone() });
-        let found = found.collect();
+        let found: Vec<Found> = found.collect();
+        Found::check(name, &found)?;
         Ok(SagaDefinition { options, found, machine: Arc::new(states) })
     }
 }

@@ -38,7 +38,7 @@ impl Ended {
             None => self.scan(bus, usize::MAX).await?.len(),
         };
         *count = Some(now);
-        if now < self.most + SAGA_PAGE {
+        if now < self.most.saturating_add(SAGA_PAGE) {
             return Ok(());
         }
         let oldest = self.scan(bus, now - self.most).await?;

@@ -153,7 +153,8 @@ impl SagaHandle {
         .await
     }
 
-    /// Moves a timeout of the saga of this key to another time; it has another id then.
+    /// Moves a timeout of the saga of this key to another time, with what its handler is given; it
+    /// has another id then.
     ///
     /// # Errors
     /// As [`cancel_timeout`](Self::cancel_timeout).
@@ -167,7 +168,7 @@ impl SagaHandle {
             let timer = instance.timers.iter().find(|timer| timer.id == *id);
             let timer = timer.ok_or_else(|| self.none(key, &format!("has the timeout {id}")))?;
             saga.cancel_timeout(id);
-            saga.timeout_at(timer.name.clone(), time);
+            saga.timeout_with(timer.name.clone(), time, timer.payload.clone());
             Ok(())
         })
         .await

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use nexus_events_model::{Event, Text};
+use nexus_events_model::{Event, Pattern, Text};
 use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -23,6 +23,8 @@ use crate::limits::SAGA_KEY_BYTES_MAX;
 #[derive(Clone)]
 pub struct SagaKey {
     what: Text,
+    /// A field without a name, which no event has.
+    nameless: bool,
     find: Arc<Find>,
 }
 
@@ -33,14 +35,18 @@ impl SagaKey {
     #[must_use]
     pub fn field(path: impl Into<Text>) -> Self {
         let path = path.into();
-        let pointer: String = path.split('.').map(|field| format!("/{field}")).collect();
-        Self::of(format!("the field `{path}`"), move |event| {
+        let nameless = path.split('.').any(str::is_empty);
+        // What means something in a JSON pointer may be part of a name.
+        let escaped = |field: &str| field.replace('~', "~0").replace('/', "~1");
+        let pointer: String = path.split('.').map(|field| format!("/{}", escaped(field))).collect();
+        let field = Self::of(format!("the field `{path}`"), move |event| {
             match event.payload().pointer(&pointer)? {
                 Value::String(text) => Some(text.as_str().into()),
                 value @ (Value::Number(_) | Value::Bool(_)) => Some(value.to_string().into()),
                 _ => None,
             }
-        })
+        });
+        Self { nameless, ..field }
     }
 
     /// The correlation id.
@@ -57,7 +63,18 @@ impl SagaKey {
         what: impl Into<Text>,
         find: impl Fn(&Event) -> Option<Text> + Send + Sync + 'static,
     ) -> Self {
-        Self { what: what.into(), find: Arc::new(find) }
+        Self { what: what.into(), nameless: false, find: Arc::new(find) }
+    }
+
+    /// Whether events can have it.
+    pub(super) fn check(&self, saga: &str, pattern: &Pattern) -> Result<()> {
+        if !self.nameless {
+            return Ok(());
+        }
+        Err(Error::invalid_option(format!(
+            "the saga `{saga}` is found by {} of `{pattern}`, which has a field without a name; name one, such as `order.id`",
+            self.what
+        )))
     }
 
     /// The key, if the event has it.

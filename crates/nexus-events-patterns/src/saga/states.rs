@@ -49,6 +49,16 @@ impl<S> States<S>
 where
     S: Default + Serialize + DeserializeOwned + Send + Sync + 'static,
 {
+    /// A handler for a pattern that another one before it has taken.
+    pub(super) fn never_used(&self) -> Option<&Rule<S>> {
+        let rules = self.rules.iter().enumerate();
+        rules.map(|(at, rule)| (&self.rules[..at], rule)).find_map(|(before, rule)| {
+            let takes_all =
+                |other: &&Rule<S>| other.pattern == rule.pattern && (other.starts || !rule.starts);
+            before.iter().find(takes_all).map(|_| rule)
+        })
+    }
+
     fn react(
         &self,
         before: Option<&Instance>,

@@ -21,6 +21,9 @@ pub struct SagaTimer {
     /// When it comes.
     #[serde(with = "iso")]
     pub due: OffsetDateTime,
+    /// What the handler is given, or null.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub payload: Value,
 }
 
 /// What an event of a saga's own type is about.

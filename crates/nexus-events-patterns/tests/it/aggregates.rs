@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nexus_events_dispatch::{Bus, Error, HandlerExt, Layer, Next, Published};
+use nexus_events_dispatch::{Bus, Error, HandlerExt, Layer, ManualClock, Next, Published};
 use nexus_events_model::{Event, EventBuilder, EventType, Payload};
 use nexus_events_patterns::window::{CloseReason, Count, Session, Tumbling};
 use nexus_events_patterns::{Aggregate, Aggregator, AggregatorBuilder, Bounds, Late};
@@ -129,6 +129,33 @@ async fn event_time_closes_by_events_and_by_the_clock_when_none_come() {
     );
     let stats = aggregator.stats();
     assert_eq!((stats.events, stats.late, stats.published), (4, 1, 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_event_far_ahead_of_the_clock_does_not_make_the_others_late() {
+    let clock = ManualClock::new(OffsetDateTime::from_unix_timestamp(100).unwrap());
+    for (most, late, ahead) in [(secs(600), 0, 1), (Duration::MAX, 3, 0)] {
+        let bus = Bus::builder().clock(clock.clone()).build().unwrap();
+        let seen = Seen::of(&bus, "summary");
+        let numbers = numbers().window(Tumbling::of(secs(10))).event_time(secs(3)).ahead(most);
+        let aggregator = numbers.attach(&bus, "click").unwrap();
+        // The last one is ahead too, but not by much.
+        for second in [91, 4_000_000_000, 92, 93, 700] {
+            bus.publish(at("u1", second, second as i64)).await.unwrap();
+        }
+        bus.idle().await;
+        let stats = aggregator.stats();
+        assert_eq!((stats.events, stats.late, stats.ahead), (5 - late, late, ahead));
+        bus.shutdown(secs(1)).await;
+        if late == 0 {
+            let expected = [
+                closed("u1", &[91, 92, 93], CloseReason::Time),
+                closed("u1", &[700], CloseReason::Shutdown),
+                closed("u1", &[4_000_000_000], CloseReason::Shutdown),
+            ];
+            assert_eq!(seen.sums(), expected);
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -317,6 +344,7 @@ fn a_part_that_is_missing_or_wrong_is_named() {
     assert!(error(hour().bounds(Bounds::default().bytes(0))).contains("bytes"));
     assert!(error(hour().idle_close(secs(1))).contains("event_time"));
     assert!(error(hour().event_time(secs(1)).idle_close(secs(0))).contains("more than 0"));
+    assert!(error(hour().ahead(secs(1))).contains("ahead is for event time"));
     let session = numbers().window(Session::gap(secs(1)));
     assert!(error(session.event_time(secs(1))).contains(".merge(..)"));
 }

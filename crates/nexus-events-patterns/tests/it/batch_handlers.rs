@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nexus_events_dispatch::layers::{DeadLetterFilter, DeadLetters, Retry};
+use nexus_events_dispatch::layers::{Backoff, DeadLetterFilter, DeadLetters, Retry};
 use nexus_events_dispatch::store::MemoryStore;
 use nexus_events_dispatch::{Bus, Durable, HandlerExt, Start};
 use nexus_events_model::{Event, EventBuilder, Text};
@@ -245,5 +245,19 @@ fn an_option_that_is_wrong_is_named() {
     assert!(error(handler().concurrency(0)).contains("concurrency"));
     assert!(error(handler().probe_after(0)).contains("probe_after"));
     assert!(error(handler().interval(Duration::ZERO)).contains("interval"));
+    assert!(error(handler().backoff(Backoff::new().factor(0.5))).contains("factor"));
     assert!(error(handler().size(1_000).concurrency(100)).contains("lower size"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interval_longer_than_time_goes_is_none() {
+    let (bus, came) = (Bus::new(), Came::default());
+    let handler = noting(&came, fine).size(2).interval(Duration::MAX);
+    bus.on("order", handler.build().unwrap()).unwrap();
+    publish(&bus, [1]).await;
+    tokio::time::sleep(Duration::from_secs(1_000)).await;
+    assert!(came.lock().is_empty());
+    publish(&bus, [2]).await;
+    bus.idle().await;
+    assert_eq!(came.lock().len(), 1);
 }

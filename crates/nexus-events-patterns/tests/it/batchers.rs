@@ -203,6 +203,39 @@ fn an_option_that_is_wrong_is_named() {
     assert!(error(batcher().room(199, 1)).contains("room for 200"));
     assert!(error(batcher().max_attempts(0)).contains("max_attempts"));
     assert!(error(batcher().interval(Duration::ZERO)).contains("interval"));
+    assert!(error(batcher().backoff(Backoff::new().factor(f64::NAN))).contains("factor"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interval_longer_than_time_goes_is_none() {
+    let came = Came::default();
+    let batcher = noting(&came, |_| Ok(())).size(2).interval(Duration::MAX).build().unwrap();
+    let first = batcher.push(event(1)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1_000)).await;
+    assert!(came.lock().is_empty());
+    drop(batcher.push(event(2)).await.unwrap());
+    first.await.unwrap();
+    drop(batcher.push(event(3)).await.unwrap());
+    batcher.flush().await;
+    assert_eq!(*came.lock(), [vec![1, 2], vec![3]]);
+}
+
+/// Outside of one it says so; in the next one it goes on with what was left.
+#[test]
+fn a_runtime_that_ends_leaves_its_events_to_the_next_one() {
+    let came = Came::default();
+    let batcher = noting(&came, |_| Ok(())).size(2).build().unwrap();
+    let refused = batcher.try_push(event(0)).unwrap_err();
+    assert!(refused.to_string().contains("inside a runtime"), "{refused}");
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime().block_on(async {
+        drop(batcher.push(event(1)).await.unwrap());
+        tokio::task::yield_now().await;
+    });
+    runtime().block_on(async {
+        batcher.push(event(2)).await.unwrap().await.unwrap();
+    });
+    assert_eq!(*came.lock(), [[1, 2]]);
 }
 
 /// One thing that happens to a batcher.

@@ -2,7 +2,7 @@
 
 use nexus_events_dispatch::{Schedule, Scheduled};
 use nexus_events_model::{Event, Text};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::context::SagaContext;
 use super::super::instance::SagaStatus;
@@ -98,7 +98,7 @@ impl<S> Advance<'_, S> {
         let id = event.id().clone();
         let scheduled = Scheduled::of(event, Schedule::at(due), saga.now())?;
         saga.instance.progress.wake =
-            Some(SagaTimer { id, name: "step".into(), due: scheduled.due });
+            Some(SagaTimer { id, name: "step".into(), due: scheduled.due, payload: Value::Null });
         saga.schedule.push(scheduled);
         Ok(true)
     }

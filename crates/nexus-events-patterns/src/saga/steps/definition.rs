@@ -270,7 +270,7 @@ where
     ///
     /// # Errors
     /// The first mistake, naming its part. [`InvalidOption`](crate::ErrorKind::InvalidOption): a malformed name or
-    /// pattern, no steps or too many, a second pivot, a compensation of the pivot or of a step
+    /// pattern, a key that is a field without a name, no steps or too many, a second pivot, a compensation of the pivot or of a step
     /// behind it, a timeout of no time, attempts that are not 1 to 1,000, an upcast from a version
     /// that is not older. [`DuplicateName`](crate::ErrorKind::DuplicateName): two steps of one name.
     pub fn build(self) -> Result<SagaDefinition> {
@@ -284,7 +284,8 @@ where
         let found = self.starts.iter();
         let found =
             found.map(|start| Found { pattern: start.pattern.clone(), key: start.key.clone() });
-        let found = found.collect();
+        let found: Vec<Found> = found.collect();
+        Found::check(&name, &found)?;
         let machine = Steps {
             name,
             version: self.version,

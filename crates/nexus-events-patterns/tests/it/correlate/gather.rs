@@ -230,3 +230,30 @@ async fn a_result_that_the_bus_does_not_take_is_counted() {
     bus.publish(of("order.paid", "a")).await.unwrap();
     assert_eq!(gatherer.stats().unpublished, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_function_that_panics_ends_nothing_but_itself() {
+    let (bus, ended) = (Bus::new(), Ended::default());
+    let each = keep(&ended);
+    let gather = Gather::of("order.*", Until::count(2)).unwrap().timeout(ms(100));
+    let gatherer = gather
+        .each(move |gathered: &Gathered| {
+            assert!(gathered.key != "odd", "each");
+            each(gathered);
+        })
+        .publish(|gathered: &Gathered| {
+            assert!(gathered.key != "odd", "publish");
+            Event::builder("told")
+        })
+        .attach(&bus)
+        .unwrap();
+    let odd = gatherer.expect("odd").unwrap();
+    // Both are over at the same time.
+    let fine = gatherer.expect("fine").unwrap();
+    assert_eq!(odd.await.unwrap().reason, GatherReason::TimedOut);
+    assert_eq!(fine.await.unwrap().reason, GatherReason::TimedOut);
+    let later = gatherer.expect("later").unwrap();
+    assert_eq!(later.await.unwrap().reason, GatherReason::TimedOut);
+    assert_eq!(ended.lock().len(), 2);
+    assert_eq!((gatherer.stats().timed_out, gatherer.stats().panicked), (3, 2));
+}

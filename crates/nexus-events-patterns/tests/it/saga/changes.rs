@@ -1,10 +1,15 @@
 //! Changes of one saga that meet.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use nexus_events_dispatch::ErrorKind as BusErrorKind;
 use nexus_events_dispatch::layers::Retry;
 use nexus_events_model::Event;
 use nexus_events_patterns::ErrorKind;
-use nexus_events_patterns::saga::{Saga, SagaContext, SagaStatus};
+use nexus_events_patterns::saga::{Saga, SagaContext, SagaHandle};
 use serde_json::json;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use super::{Program, SECOND, of};
@@ -19,9 +24,7 @@ fn counter() -> Saga<u32> {
 
 #[test]
 fn a_thousand_updates_of_one_saga_are_a_thousand() {
-    let runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = { runtime }.worker_threads(2).enable_time().build().unwrap();
-    runtime.block_on(async {
+    two_workers().block_on(async {
         let program = Program::new().await;
         let sagas = counter().build().unwrap().attach(&program.bus).unwrap();
         let mut publishers = JoinSet::new();
@@ -40,58 +43,78 @@ fn a_thousand_updates_of_one_saga_are_a_thousand() {
     });
 }
 
-#[test]
-fn two_programs_on_one_store_lose_no_update_and_use_up_no_retry() {
+/// Counts, and has a timeout that somebody may move meanwhile.
+fn counter_with_timeout(counted: impl Fn(&SagaContext<'_>) + Send + Sync + 'static) -> Saga<u32> {
+    Saga::<u32>::named("counter")
+        .starts("begin", "id", |_: &mut u32, _: &Event, saga: &mut SagaContext| {
+            saga.timeout_after("never", SECOND * 1_000);
+        })
+        .on("count", "id", move |number: &mut u32, _: &Event, saga: &mut SagaContext| {
+            *number += 1;
+            counted(saga);
+        })
+        .retry(Retry::new().max_attempts(1))
+}
+
+fn two_workers() -> tokio::runtime::Runtime {
     let runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = { runtime }.worker_threads(2).enable_time().build().unwrap();
-    runtime.block_on(async {
+    { runtime }.worker_threads(2).enable_time().build().unwrap()
+}
+
+#[test]
+fn changes_by_hand_and_by_events_meet_and_none_is_lost_and_no_retry_used_up() {
+    two_workers().block_on(async {
         let program = Program::new().await;
-        let sagas = counter().build().unwrap().attach(&program.bus).unwrap();
-        // Changes the same sagas by hand, as somebody at a console would.
+        let sagas = counter_with_timeout(|_| ()).build().unwrap().attach(&program.bus).unwrap();
+        program.publish_all([of("begin", 1)]).await;
         let by_hand = sagas.clone();
-        program.publish_all([of("count", 1)]).await;
         let meddler = tokio::spawn(async move {
-            for _ in 0..50 {
-                let halt = by_hand.cancel("none", "nobody").await;
-                assert_eq!(halt.unwrap_err().kind(), ErrorKind::NotFound);
-                let id = by_hand.get("1").await.unwrap().unwrap().id;
-                let gone = by_hand.cancel_timeout("1", &id).await;
-                assert_eq!(gone.unwrap_err().kind(), ErrorKind::NotFound);
+            let mut moved = 0;
+            while moved < 50 {
+                let timer = by_hand.get("1").await.unwrap().unwrap().timers.remove(0);
+                match by_hand.move_timeout("1", &timer.id, timer.due + SECOND).await {
+                    Ok(_) => moved += 1,
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::Bus(BusErrorKind::Conflict)),
+                }
+                tokio::task::yield_now().await;
             }
         });
+        let due = sagas.get("1").await.unwrap().unwrap().started + SECOND * 1_000;
         program.publish_all((0..200).map(|_| of("count", 1))).await;
         meddler.await.unwrap();
-        assert_eq!(sagas.get("1").await.unwrap().unwrap().state(), json!(201));
-        assert!(program.dead_letters().is_empty());
+        let counter = sagas.get("1").await.unwrap().unwrap();
+        assert_eq!(counter.state(), json!(200));
+        assert_eq!((counter.timers.len(), counter.timers[0].due), (1, due + SECOND * 50));
+        assert_eq!(program.dead_letters(), [""; 0]);
     });
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_change_that_meets_another_is_made_again_on_what_is_there() {
-    let program = Program::new().await;
-    let (began, go_on) = (tokio::sync::Notify::new(), tokio::sync::Notify::new());
-    let (began, go_on) = (std::sync::Arc::new(began), std::sync::Arc::new(go_on));
-    drop((began, go_on));
-    let sagas = counter()
-        .on("wait", "id", |number: &mut u32, _: &Event, saga: &mut SagaContext| {
-            *number += 10;
-            saga.timeout_after("never", SECOND);
-        })
-        .build()
-        .unwrap()
-        .attach(&program.bus)
-        .unwrap();
-    program.publish_all([of("count", 1), of("wait", 1)]).await;
-    let timer = sagas.get("1").await.unwrap().unwrap().timers.remove(0);
-    // Both read before either writes.
-    let (one, other) = tokio::join!(
-        sagas.move_timeout("1", &timer.id, timer.due + SECOND),
-        sagas.cancel("1", "enough"),
-    );
-    assert!(one.is_ok() || other.is_ok());
-    let ended = sagas.ended(time::OffsetDateTime::UNIX_EPOCH).await.unwrap();
-    assert_eq!(ended[0].status, SagaStatus::Cancelled { reason: "enough".into() });
-    assert_eq!(program.bus.scheduled_stats().waiting, 0);
+#[test]
+fn a_change_that_meets_another_is_made_again_on_what_is_there() {
+    two_workers().block_on(async {
+        let program = Program::new().await;
+        let by_hand = Arc::<OnceLock<SagaHandle>>::default();
+        let (hand, calls) = (by_hand.clone(), Arc::<AtomicU32>::default());
+        let called = calls.clone();
+        // The saga is read, and changed by somebody else before the handler is done.
+        let saga = counter_with_timeout(move |saga| {
+            if called.fetch_add(1, Ordering::SeqCst) == 0 {
+                let timer = &saga.timers()[0];
+                let moved = hand.get().unwrap().move_timeout("1", &timer.id, timer.due + SECOND);
+                tokio::task::block_in_place(|| Handle::current().block_on(moved)).unwrap();
+            }
+        });
+        let sagas = saga.build().unwrap().attach(&program.bus).unwrap();
+        by_hand.set(sagas.clone()).unwrap();
+        program.publish_all([of("begin", 1)]).await;
+        let due = sagas.get("1").await.unwrap().unwrap().timers[0].due;
+        program.publish_all([of("count", 1)]).await;
+        let counter = sagas.get("1").await.unwrap().unwrap();
+        assert_eq!((calls.load(Ordering::SeqCst), counter.state()), (2, json!(1)));
+        assert_eq!((counter.timers.len(), counter.timers[0].due), (1, due + SECOND));
+        assert_eq!((sagas.stats().conflicts, program.dead_letters().len()), (1, 0));
+        assert_eq!(program.bus.scheduled_stats().waiting, 1);
+    });
 }
 
 #[tokio::test(start_paused = true)]

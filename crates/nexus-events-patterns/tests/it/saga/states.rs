@@ -6,7 +6,7 @@ use std::sync::Arc;
 use nexus_events_dispatch::HandlerError;
 use nexus_events_model::{Event, EventType, TypedEvent};
 use nexus_events_patterns::ErrorKind;
-use nexus_events_patterns::saga::{Saga, SagaContext, SagaKey, SagaStatus};
+use nexus_events_patterns::saga::{Saga, SagaContext, SagaFilter, SagaKey, SagaStatus, Sagas};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -135,6 +135,16 @@ async fn so_many_that_have_ended_are_kept_and_no_more() {
     // Made room at 259, which leaves 3, and 41 came after that.
     assert_eq!(ended.len(), 44);
     assert_eq!((ended[0].key.as_str(), ended[43].key.as_str()), ("256", "299"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_that_have_ended_can_be_kept() {
+    let program = Program::new().await;
+    let sagas = flags().keep_ended(usize::MAX).build().unwrap().attach(&program.bus).unwrap();
+    program.publish_all((0..300).flat_map(|key| [of("left", key), of("end", key)])).await;
+    assert_eq!((sagas.stats().completed, sagas.stats().not_found), (300, 0));
+    let all = SagaFilter::new().ended().limit(1_000);
+    assert_eq!(Sagas::new(&program.bus).list(&all).await.unwrap().len(), 300);
 }
 
 #[tokio::test(start_paused = true)]
@@ -304,6 +314,10 @@ fn a_definition_that_makes_no_sense_says_which_part() {
         (Saga::<u32>::named("idle").on("a", "id", nothing), "nothing starts the saga `idle`"),
         (named("s").on("a..b", "id", nothing), "a..b"),
         (named("s").timeout("t", on_time).timeout("t", on_time), "timeout `t`"),
+        (named("s").on("b", "", nothing), "the field `` of `b`"),
+        (named("s").on("b", "order..id", nothing), "the field `order..id` of `b`"),
+        (named("s").on("a", "id", nothing), "two handlers for `a`"),
+        (named("s").on("b", "id", nothing).on("b", "id", nothing), "two handlers for `b`"),
         (named("s").version(0), "version"),
         (named("s").concurrency(0), "concurrency of the saga `s`"),
     ];
@@ -311,6 +325,28 @@ fn a_definition_that_makes_no_sense_says_which_part() {
         let error = saga.build().unwrap_err().to_string();
         assert!(error.contains(part), "{error} should name {part}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_of_one_pattern_may_start_a_saga_in_another_way_than_they_go_on() {
+    let program = Program::new().await;
+    let saga = Saga::<Vec<u32>>::named("s")
+        .on("a", "id", |seen: &mut Vec<u32>, _: &Event, _: &mut SagaContext| seen.push(2))
+        .starts("a", "id", |seen: &mut Vec<u32>, _: &Event, _: &mut SagaContext| seen.push(1));
+    let sagas = saga.build().unwrap().attach(&program.bus).unwrap();
+    program.publish_all([of("a", 1), of("a", 1)]).await;
+    assert_eq!(sagas.get("1").await.unwrap().unwrap().state(), json!([1, 2]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_field_may_have_any_name() {
+    let program = Program::new().await;
+    let nothing = |_: &mut u32, _: &Event, _: &mut SagaContext| {};
+    let saga = Saga::<u32>::named("s").starts("a", "a/b.c~1", nothing);
+    let sagas = saga.build().unwrap().attach(&program.bus).unwrap();
+    let payload = json!({"a/b": {"c~1": "found"}, "a": {"b": {"c/": "wrong"}}});
+    program.publish_all([Event::builder("a").payload(payload)]).await;
+    assert!(sagas.get("found").await.unwrap().is_some());
 }
 
 #[tokio::test(start_paused = true)]

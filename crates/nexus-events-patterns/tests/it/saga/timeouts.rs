@@ -187,3 +187,25 @@ async fn a_timeout_without_a_handler_is_a_dead_letter_that_says_so() {
     program.pass(SECOND).await;
     assert!(program.dead_letters()[0].contains(r#"add `.timeout("late", ..)`"#));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_that_is_moved_is_given_what_it_was_set_with() {
+    let program = Program::new().await;
+    let late = |given: &mut Vec<Value>, payload: &Value, _: &mut SagaContext| {
+        given.push(payload.clone());
+    };
+    let saga = Saga::<Vec<Value>>::named("reminder")
+        .starts("asked", "id", |_: &mut Vec<Value>, _: &Event, saga: &mut SagaContext| {
+            let time = saga.now() + SECOND * 100;
+            saga.timeout_with("late", time, json!({"text": "hello"}));
+        })
+        .timeout("late", late);
+    let sagas = saga.build().unwrap().attach(&program.bus).unwrap();
+    program.publish_all([of("asked", 1)]).await;
+    let timer = sagas.get("1").await.unwrap().unwrap().timers.remove(0);
+    assert_eq!(timer.payload, json!({"text": "hello"}));
+    sagas.move_timeout("1", &timer.id, program.bus.now() + SECOND).await.unwrap();
+    program.pass(SECOND).await;
+    let state = sagas.get("1").await.unwrap().unwrap().state();
+    assert_eq!(state, json!([{"text": "hello"}]));
+}

@@ -69,6 +69,8 @@ fn a_mistake_is_named_when_it_is_built() {
     let starts = |_: &nexus_events_model::Event| Ok::<_, &str>(Value::Null);
     let error = named("s").starts("a..b", "id", starts).step("a", a()).build().unwrap_err();
     assert!(error.to_string().contains("a..b"), "{error}");
+    let keyless = named("s").starts("a", "", starts).step("a", a());
+    refused(keyless, invalid, "the field `` of `a`");
     let crowd = (0..257).fold(named("s"), |saga, n| {
         saga.parallel(format!("g{n}"), |group| group.step(format!("p{n}"), a()))
     });
