@@ -55,7 +55,7 @@
 )]
 #![cfg_attr(
     feature = "test-util",
-    doc = "| [`test`] | `nexus-events-test` | test bus, recorder, generators, conformance tests (feature `test-util`) |"
+    doc = "| [`test`](mod@test) | `nexus-events-test` | test bus, recorder, generators, conformance tests (feature `test-util`) |"
 )]
 #![cfg_attr(
     not(feature = "test-util"),

@@ -115,6 +115,7 @@ mod tests {
                 .payload(json!({"dep_delay": delay}));
             bus.publish(departed).await.unwrap();
         }
+        bus.idle().await;
         windows.flush().await;
         bus.idle().await;
         let summary = windows.summary();

@@ -1,4 +1,4 @@
-//! Sagas, on time that is paused (`start_paused = true`).
+//! Sagas.
 
 mod changes;
 mod directory;
@@ -55,17 +55,6 @@ impl Program {
         for event in events {
             self.publish(event).await;
         }
-        self.bus.idle().await;
-    }
-
-    /// Both clocks go on, millisecond by millisecond.
-    async fn pass(&self, time: Duration) {
-        for _ in 0..time.as_millis() {
-            self.clock.advance(MILLISECOND);
-            tokio::time::sleep(MILLISECOND).await;
-        }
-        // Tokio's timer rounds up; the clock of the bus stays where it is.
-        tokio::time::sleep(SECOND).await;
         self.bus.idle().await;
     }
 

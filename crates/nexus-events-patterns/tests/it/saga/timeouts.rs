@@ -9,6 +9,19 @@ use serde_json::{Value, json};
 
 use super::{MILLISECOND, Program, SECOND, of};
 
+impl Program {
+    /// Both clocks go on, millisecond by millisecond.
+    pub(super) async fn pass(&self, time: Duration) {
+        for _ in 0..time.as_millis() {
+            self.clock.advance(MILLISECOND);
+            tokio::time::sleep(MILLISECOND).await;
+        }
+        // Tokio's timer rounds up; the clock of the bus stays where it is.
+        tokio::time::sleep(SECOND).await;
+        self.bus.idle().await;
+    }
+}
+
 fn noted(name: &'static str) -> impl Fn(&mut Vec<String>, &Value, &mut SagaContext) {
     move |seen, payload, saga| {
         seen.push(format!("{name} {payload}"));
