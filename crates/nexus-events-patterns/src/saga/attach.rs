@@ -66,6 +66,12 @@ fn meant(saga: &str, found: &[Found]) -> Result<(Pattern, Filter)> {
     let patterns =
         found.iter().map(|found| found.pattern.as_str()).chain(own.iter().map(|it| &**it));
     let means = patterns.map(|pattern| format!("event_type.matchesPattern('{pattern}')"));
-    let filter = Filter::parse(&means.collect::<Vec<_>>().join(" || "))?;
+    let filter = Filter::parse(&means.collect::<Vec<_>>().join(" || ")).map_err(|error| {
+        let message = format!(
+            "the saga `{saga}` has {} patterns, more than one filter holds; use wildcards: {error}",
+            found.len()
+        );
+        Error::invalid_option(message).caused_by(error)
+    })?;
     Ok((Pattern::new("**")?, filter))
 }
