@@ -11,13 +11,15 @@ use nexus_events_patterns::window::{
     Count, KeyedWindows, Moment, Session, Sliding, Tumbling, Window, WindowLimits, fold,
 };
 
+use crate::goals::Goals;
+
 const KEYS: [usize; 3] = [1, 1_000, 100_000];
 
 /// The time between two events, in microseconds: 100,000 keys have nine events each in a window of a
 /// quarter of an hour.
 const STEP: i64 = 1_000;
 
-pub(crate) fn run(report: &mut Report) {
+pub(crate) fn run(report: &mut Report, goals: &mut Goals) {
     let columns: Vec<Vec<(String, Cell)>> = KEYS.iter().map(|keys| compare(peers(*keys))).collect();
     let names = KEYS.map(|keys| format!("{keys} keys"));
     let row = |(number, (name, _)): (usize, &(String, Cell))| {
@@ -25,6 +27,14 @@ pub(crate) fn run(report: &mut Report) {
     };
     let rows: Vec<(String, Vec<Option<Cell>>)> = columns[0].iter().enumerate().map(row).collect();
     report.table("One event into its window", &names, &rows);
+    // Of those that an event is in one of.
+    for (name, cell) in columns.iter().skip(2).flat_map(|column| &column[1..4]) {
+        goals.most(
+            &format!("nanoseconds for a window update, {name}, {} keys", KEYS[2]),
+            150.0,
+            cell.median,
+        );
+    }
 }
 
 fn peers(keys: usize) -> Vec<Peer<'static>> {
