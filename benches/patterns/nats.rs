@@ -13,6 +13,11 @@ const SUBJECT: &str = "number.asked";
 const TRIES: usize = 200;
 const BETWEEN: Duration = Duration::from_millis(50);
 
+/// The program of the server.
+pub(crate) fn program() -> String {
+    std::env::var("NATS_SERVER").unwrap_or_else(|_| "nats-server".to_owned())
+}
+
 pub(crate) struct Server {
     server: Child,
     port: u16,
@@ -20,7 +25,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start() -> Result<Self, String> {
-        let program = std::env::var("NATS_SERVER").unwrap_or_else(|_| "nats-server".to_owned());
+        let program = program();
         let port = TcpListener::bind("127.0.0.1:0")
             .and_then(|listener| listener.local_addr())
             .expect("a port")

@@ -10,6 +10,7 @@ use nexus_events_patterns::{Reject, Requests};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::goals::Goals;
 use crate::nats;
 
 /// Round trips in one turn.
@@ -20,9 +21,14 @@ const TRIPS_FAR: u64 = 100;
 
 const ASKED: EventType = EventType::from_static("number.asked");
 
+/// Peers in their order: the first, the second and the last.
+const BARE: usize = 0;
+const OURS: usize = 1;
+const NATS: usize = 3;
+
 type Asked = (u64, oneshot::Sender<u64>);
 
-pub(crate) fn run(report: &mut Report) {
+pub(crate) fn run(report: &mut Report, goals: &mut Goals) {
     let one = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let two = Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let two = two.expect("a runtime");
@@ -32,6 +38,14 @@ pub(crate) fn run(report: &mut Report) {
     };
     let columns = ["one thread".to_owned(), "two threads".to_owned()];
     let (one, two) = (measure(&one, server.as_ref()), measure(&two, server.as_ref()));
+    for (threads, cells) in columns.iter().zip([&one, &two]) {
+        let median = |peer: usize| cells.get(peer).map(|(_, cell)| cell.median);
+        let (Some(bare), Some(ours)) = (median(BARE), median(OURS)) else { continue };
+        goals.most(&format!("request, times a bare oneshot, {threads}"), 3.0, ours / bare);
+        if let Some(far) = median(NATS) {
+            goals.most(&format!("request, times that of NATS, {threads}"), 0.05, ours / far);
+        }
+    }
     let rows: Vec<(String, Vec<Option<Cell>>)> = one
         .into_iter()
         .zip(two)

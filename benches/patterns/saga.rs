@@ -17,18 +17,23 @@ use serde_json::Value;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
+use crate::goals::Goals;
+
 const CONCURRENT: [usize; 3] = [1, 16, 256];
 const STEPS: usize = 5;
 /// How long one turn lasts about.
 const TURN: Duration = Duration::from_secs(1);
 
-pub(crate) fn run(report: &mut Report) {
+pub(crate) fn run(report: &mut Report, goals: &mut Goals) {
     let cells = CONCURRENT.map(|sagas| Some(measure(sagas)));
     let columns = CONCURRENT.map(|sagas| format!("{sagas} at a time"));
     report.table("One step of a saga in the store", &columns, &[("ours".to_owned(), cells.into())]);
     for (sagas, cell) in CONCURRENT.iter().zip(cells) {
         let per_second = cell.map_or(0.0, |cell| 1e9 / cell.median);
         report.line(&format!("\n{sagas} sagas at a time: {per_second:.0} steps per second."));
+        if *sagas == 256 {
+            goals.least("steps of durable sagas per second, 256 at a time", 5_000.0, per_second);
+        }
     }
 }
 

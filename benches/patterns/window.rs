@@ -3,13 +3,15 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use nexus_events_benches::{Cell, Numbers, Peer, Report, compare};
+use nexus_events_benches::{Cell, Numbers, Peer, Report, compare, nanoseconds};
 use nexus_events_model::Text;
 use nexus_events_patterns::window::{
     Count, KeyedWindows, Moment, Session, Sliding, Tumbling, Window, WindowLimits, fold,
 };
+
+use crate::goals::Goals;
 
 const KEYS: [usize; 3] = [1, 1_000, 100_000];
 
@@ -17,7 +19,10 @@ const KEYS: [usize; 3] = [1, 1_000, 100_000];
 /// quarter of an hour.
 const STEP: i64 = 1_000;
 
-pub(crate) fn run(report: &mut Report) {
+/// Events in one turn: as long as a window, so that each turn has its share of windows that close.
+const EVENTS: usize = 900_000;
+
+pub(crate) fn run(report: &mut Report, goals: &mut Goals) {
     let columns: Vec<Vec<(String, Cell)>> = KEYS.iter().map(|keys| compare(peers(*keys))).collect();
     let names = KEYS.map(|keys| format!("{keys} keys"));
     let row = |(number, (name, _)): (usize, &(String, Cell))| {
@@ -25,6 +30,14 @@ pub(crate) fn run(report: &mut Report) {
     };
     let rows: Vec<(String, Vec<Option<Cell>>)> = columns[0].iter().enumerate().map(row).collect();
     report.table("One event into its window", &names, &rows);
+    // Of those that an event is in one of.
+    for (name, cell) in columns.iter().skip(2).flat_map(|column| &column[1..4]) {
+        goals.most(
+            &format!("nanoseconds for a window update, {name}, {} keys", KEYS[2]),
+            150.0,
+            cell.median,
+        );
+    }
 }
 
 fn peers(keys: usize) -> Vec<Peer<'static>> {
@@ -43,7 +56,7 @@ fn peers(keys: usize) -> Vec<Peer<'static>> {
 
 fn map(keys: usize) -> Peer<'static> {
     let (mut sums, mut numbers) = (HashMap::<usize, u64>::new(), Numbers(1));
-    Peer::new("a map of counters", move |number| {
+    turns("a map of counters", move |number| {
         *sums.entry(numbers.below(keys)).or_default() += number as u64;
     })
 }
@@ -60,7 +73,7 @@ fn windows<K: Hash + Eq + Clone + 'static>(
     let windows = KeyedWindows::bounded(window, WindowLimits::default(), 1 << 20);
     let mut windows = windows.expect("good options");
     let (mut closed, mut numbers, mut now) = (Vec::new(), Numbers(1), 0);
-    Peer::new(name, move |number| {
+    turns(name, move |number| {
         now += STEP;
         let at = Moment::from_micros(now);
         let key = keys[numbers.below(keys.len())].clone();
@@ -70,5 +83,13 @@ fn windows<K: Hash + Eq + Clone + 'static>(
         if closed.len() > 1_000 {
             closed.clear();
         }
+    })
+}
+
+fn turns(name: &str, mut call: impl FnMut(usize) + 'static) -> Peer<'static> {
+    Peer::timed(name, move || {
+        let begun = Instant::now();
+        (0..EVENTS).for_each(&mut call);
+        nanoseconds(begun.elapsed()) / EVENTS as f64
     })
 }

@@ -83,8 +83,15 @@ impl Bus {
     ) -> Result<Receipt> {
         let event = self.stamp(event).map_err(trace::refused)?;
         let context = Context::of(self);
-        let entrance = Entrance::new(self, Wait::Here);
-        entrance.witnessed(context.as_ref(), event, witness).await.map_err(trace::refused)
+        if context.is_some() || !self.layers().is_empty() {
+            let entrance = Entrance::new(self, Wait::Here);
+            // Apart, so that the other way, which is the usual one, is small.
+            let entering = Box::pin(entrance.witnessed(context.as_ref(), event, witness));
+            return entering.await.map_err(trace::refused);
+        }
+        let delivery = Delivery::witnessed(self, None, event, witness).map_err(trace::refused)?;
+        Delivery::drive(delivery.clone(), Wait::Here).await;
+        Ok(delivery.receipt())
     }
 
     /// Something that belongs to this bus and is not known to it, for what is built on top; made

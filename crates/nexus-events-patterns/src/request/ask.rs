@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::{IntoFuture, poll_fn};
 use std::marker::PhantomData;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -188,7 +188,7 @@ impl Begun {
     }
 
     pub(crate) fn pending(&self, wanted: Wanted) -> Result<Pending> {
-        Pending::begin(&self.requests, self.event.clone(), wanted, self.deadline)
+        Pending::begin(&self.requests, self.event.clone(), wanted, (self.begun, self.deadline))
     }
 
     /// Publishes the event; how many handlers it met.
@@ -236,7 +236,8 @@ impl Begun {
             }
             Ok(poll_fn(|task| slot.poll(task)).await)
         };
-        let found = self.in_time(asking).await;
+        // In its place: what goes through functions by value is copied each time, and it is large.
+        let found = self.in_time(pin!(asking)).await;
         pending.ended = true;
         self.ended(found)
     }

@@ -93,7 +93,7 @@ impl<T> RequestMany<T> {
         let begun = Begun::new(self.asked)?;
         let mut pending = begun.pending(Wanted::Many)?;
         let slot = pending.slot.clone();
-        let published = begun.in_time(begun.publish(&slot)).await;
+        let published = begun.in_time(std::pin::pin!(begun.publish(&slot))).await;
         let refused = match published {
             Some(Ok(_)) if slot.has_no_responders() => Some(Some(Ok(Found::NoResponders))),
             Some(Ok(_)) => None,

@@ -146,7 +146,7 @@ impl Pending {
         requests: &Arc<BusRequests>,
         event: Event,
         wanted: Wanted,
-        deadline: Instant,
+        (begun, deadline): (Instant, Instant),
     ) -> crate::Result<Self> {
         requests.counters.begin()?;
         let slot = Slot {
@@ -154,7 +154,7 @@ impl Pending {
             closed: AtomicBool::new(false),
             gone: Notify::new(),
             event,
-            begun: Instant::now(),
+            begun,
             deadline,
             requests: requests.clone(),
         };

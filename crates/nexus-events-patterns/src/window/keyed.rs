@@ -1,14 +1,14 @@
 //! The open windows of many keys.
 
-use std::cmp::Ordering;
-use std::collections::hash_map::{Entry, IntoIter, RandomState};
-use std::collections::{BinaryHeap, HashMap};
+use std::cmp::Reverse;
 use std::fmt;
 use std::hash::Hash;
 use std::vec;
 
+use super::due::Deadlines;
 use super::old::Old;
 use super::open::{Arrival, ClosedWindow, OpenWindows, Pushed, WindowLimits};
+use super::slots::{Slot, Slots};
 use super::{CloseReason, Fold, Moment, OpenWindow, Window};
 use crate::error::{Error, Result};
 use crate::limits::{WINDOW_KEYS_DEFAULT, WINDOW_KEYS_MAX};
@@ -36,30 +36,16 @@ pub struct KeyedWindows<K, A> {
     window: Box<dyn Window>,
     limits: WindowLimits,
     keys_max: usize,
-    keys: HashMap<K, Slot<A>, RandomState>,
-    /// When keys have a window that is over; one entry for each that has an end, with the
-    /// number in its slot. Others are outdated.
-    due: BinaryHeap<Due<K>>,
-    old: Old<K>,
+    keys: Slots<K, A>,
+    /// When there is a place with a window that is over: one entry for each that has an end, at
+    /// the time that the place says too. Others are outdated.
+    due: Deadlines,
+    /// Places to look at now, the earliest last.
+    over: Vec<(Moment, u32)>,
+    old: Old,
     watermark: Moment,
     /// Windows closed in one step, before they get their key.
     scratch: Vec<ClosedWindow<A>>,
-}
-
-/// What there is of one key.
-struct Slot<A> {
-    open: OpenWindows<A>,
-    used: u64,
-    /// The earliest end it has in the heap; no later than the earliest of its windows.
-    due: Moment,
-    /// The number of that entry.
-    entry: u64,
-}
-
-struct Due<K> {
-    at: Moment,
-    entry: u64,
-    key: K,
 }
 
 impl<K: Hash + Eq + Clone, A> KeyedWindows<K, A> {
@@ -91,8 +77,9 @@ impl<K: Hash + Eq + Clone, A> KeyedWindows<K, A> {
             window: Box::new(window),
             limits,
             keys_max: keys,
-            keys: HashMap::default(),
-            due: BinaryHeap::new(),
+            keys: Slots::new(),
+            due: Deadlines::new(),
+            over: Vec::new(),
             old: Old::new(),
             watermark: Moment::MIN,
             scratch: Vec::new(),
@@ -113,32 +100,27 @@ impl<K: Hash + Eq + Clone, A> KeyedWindows<K, A> {
     ) -> Pushed {
         let arrival = Arrival { item, at, bytes, watermark: self.watermark };
         let used = self.old.used();
-        let mut entry = match self.keys.entry(key) {
-            Entry::Occupied(entry) => entry,
-            Entry::Vacant(entry) => entry.insert_entry(Slot::new()),
-        };
-        let slot = entry.get_mut();
+        let (number, slot) = self.keys.place(key);
         let pushed = slot.open.push(&*self.window, self.limits, arrival, fold, &mut self.scratch);
         if pushed == Pushed::Added {
             slot.used = used;
         }
         let next = slot.open.next_end().unwrap_or(Moment::MAX);
         if next < slot.due {
-            (slot.due, slot.entry) = (next, used);
-            self.due.push(Due { at: next, entry: used, key: entry.key().clone() });
+            slot.due = next;
+            self.due.push(next, number);
         }
-        if !self.scratch.is_empty() {
-            let key = entry.key();
-            let windows = self.scratch.drain(..);
-            closed.extend(windows.map(|window| KeyedWindow { key: key.clone(), window }));
-        }
-        if entry.get().open.is_empty() {
-            entry.remove();
+        let is_empty = slot.open.is_empty();
+        give(slot, &mut self.scratch, closed);
+        if is_empty {
+            self.keys.remove(number);
         }
         if self.keys.len() > self.keys_max {
             self.make_room(closed);
         }
-        self.shrink();
+        if self.due.len() > 2 * self.keys.places() + DUE_SPARE {
+            self.due_anew();
+        }
         pushed
     }
 
@@ -149,65 +131,80 @@ impl<K: Hash + Eq + Clone, A> KeyedWindows<K, A> {
             return;
         }
         self.watermark = watermark;
-        while self.due.peek().is_some_and(|due| due.at <= watermark) {
-            let Some(Due { entry: number, key, .. }) = self.due.pop() else { return };
-            let Entry::Occupied(mut entry) = self.keys.entry(key) else { continue };
-            let slot = entry.get_mut();
-            if slot.entry != number {
+        if self.due.next().is_some_and(|next| next <= watermark) {
+            self.due.advance(watermark, &mut self.over);
+            self.over.sort_unstable_by_key(|due| Reverse(*due));
+        }
+        while let Some((at, number)) = self.over.pop() {
+            let Some(slot) = self.keys.at_mut(number) else { continue };
+            if slot.due != at {
                 continue;
             }
             slot.open.close_due(&*self.window, watermark, &mut self.scratch);
             slot.due = slot.open.next_end().unwrap_or(Moment::MAX);
-            let key = entry.key();
-            let windows = self.scratch.drain(..);
-            closed.extend(windows.map(|window| KeyedWindow { key: key.clone(), window }));
-            let (next, key) = (entry.get().due, key.clone());
-            if entry.get().open.is_empty() {
-                entry.remove();
-            } else if next < Moment::MAX {
-                self.due.push(Due { at: next, entry: number, key });
+            if slot.due < Moment::MAX {
+                self.due.push(slot.due, number);
+            }
+            let is_empty = slot.open.is_empty();
+            give(slot, &mut self.scratch, closed);
+            if is_empty {
+                self.keys.remove(number);
             }
         }
     }
 
     /// Closes the windows of one key.
     pub fn close(&mut self, key: &K, reason: CloseReason, closed: &mut Vec<KeyedWindow<K, A>>) {
-        let Some((key, mut slot)) = self.keys.remove_entry(key) else { return };
-        slot.open.close_all(reason, &mut self.scratch);
+        if let Some(number) = self.keys.find(key) {
+            self.close_place(number, reason, closed);
+        }
+    }
+
+    fn close_place(
+        &mut self,
+        number: u32,
+        reason: CloseReason,
+        closed: &mut Vec<KeyedWindow<K, A>>,
+    ) {
+        let Some((key, mut open)) = self.keys.remove(number) else { return };
+        open.close_all(reason, &mut self.scratch);
         let windows = self.scratch.drain(..);
         closed.extend(windows.map(|window| KeyedWindow { key: key.clone(), window }));
     }
 
     /// Closes all windows: none is open any more, and they come one by one.
     pub fn close_all(&mut self, reason: CloseReason) -> AllClosed<K, A> {
-        self.due.clear();
-        let slots = std::mem::take(&mut self.keys).into_iter();
-        AllClosed { slots, reason, current: None }
+        self.due.forget();
+        self.over.clear();
+        AllClosed { slots: self.keys.take().into_iter(), reason, current: None }
     }
 
     /// Forgets all windows and the watermark.
     pub fn clear(&mut self) {
-        self.keys.clear();
+        self.keys.take();
         self.due.clear();
+        self.over.clear();
         self.watermark = Moment::MIN;
     }
 
     fn make_room(&mut self, closed: &mut Vec<KeyedWindow<K, A>>) {
         let keys = &self.keys;
-        let last_use = |key: &K| keys.get(key).map(|slot| slot.used);
-        let all = || keys.iter().map(|(key, slot)| (key, slot.used));
-        if let Some(key) = self.old.least(last_use, all) {
-            self.close(&key, CloseReason::Keys, closed);
+        let used = |slot: &Slot<K, A>| slot.key.as_ref().map(|_| slot.used);
+        let last_use = |number: u32| keys.at(number).and_then(used);
+        let all = || keys.iter().filter_map(|(number, slot)| Some((number, used(slot)?)));
+        if let Some(number) = self.old.least(last_use, all) {
+            self.close_place(number, CloseReason::Keys, closed);
         }
     }
 
-    /// Drops outdated deadlines once they are the most.
-    fn shrink(&mut self) {
-        if self.due.len() > 2 * self.keys.len() + DUE_SPARE {
-            let keys = &self.keys;
-            let mut entries = std::mem::take(&mut self.due).into_vec();
-            entries.retain(|due| keys.get(&due.key).is_some_and(|slot| slot.entry == due.entry));
-            self.due = entries.into();
+    /// Drops outdated deadlines, which are the most.
+    fn due_anew(&mut self) {
+        self.due.forget();
+        for (number, slot) in self.keys.iter_mut() {
+            slot.due = slot.open.next_end().unwrap_or(Moment::MAX);
+            if slot.due < Moment::MAX {
+                self.due.push(slot.due, number);
+            }
         }
     }
 
@@ -215,21 +212,22 @@ impl<K: Hash + Eq + Clone, A> KeyedWindows<K, A> {
     /// the next push.
     pub fn restore(&mut self, key: K, windows: impl IntoIterator<Item = OpenWindow<A>>) {
         let used = self.old.used();
-        let slot = self.keys.entry(key.clone()).or_insert_with(Slot::new);
+        let (number, slot) = self.keys.place(key);
         for open in windows {
             slot.open.insert(open);
         }
         slot.used = used;
-        (slot.due, slot.entry) = (slot.open.next_end().unwrap_or(Moment::MAX), used);
-        if slot.due < Moment::MAX {
-            self.due.push(Due { at: slot.due, entry: used, key });
+        let next = slot.open.next_end().unwrap_or(Moment::MAX);
+        if next < slot.due {
+            slot.due = next;
+            self.due.push(next, number);
         }
     }
 
     /// The open windows of a key.
     #[must_use]
     pub fn get(&self, key: &K) -> Option<&OpenWindows<A>> {
-        self.keys.get(key).map(|slot| &slot.open)
+        self.keys.at(self.keys.find(key)?).map(|slot| &slot.open)
     }
 
     /// Nothing is over that ends after this.
@@ -242,7 +240,7 @@ impl<K: Hash + Eq + Clone, A> KeyedWindows<K, A> {
     /// nothing is over yet.
     #[must_use]
     pub fn next_end(&self) -> Option<Moment> {
-        self.due.peek().map(|due| due.at)
+        self.due.next()
     }
 
     /// How many keys have open windows.
@@ -254,20 +252,30 @@ impl<K: Hash + Eq + Clone, A> KeyedWindows<K, A> {
     /// Whether no window is open.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.keys.len() == 0
     }
 }
 
-impl<A> Slot<A> {
-    const fn new() -> Self {
-        Self { open: OpenWindows::new(), used: 0, due: Moment::MAX, entry: 0 }
+/// Gives what was closed its key.
+#[inline]
+fn give<K: Clone, A>(
+    slot: &Slot<K, A>,
+    windows: &mut Vec<ClosedWindow<A>>,
+    closed: &mut Vec<KeyedWindow<K, A>>,
+) {
+    if windows.is_empty() {
+        return;
+    }
+    if let Some(key) = &slot.key {
+        let windows = windows.drain(..);
+        closed.extend(windows.map(|window| KeyedWindow { key: key.clone(), window }));
     }
 }
 
 /// All windows of a [`KeyedWindows`], closed: from [`KeyedWindows::close_all`]. What it has not given
 /// when it is dropped is lost.
 pub struct AllClosed<K, A> {
-    slots: IntoIter<K, Slot<A>>,
+    slots: vec::IntoIter<Slot<K, A>>,
     reason: CloseReason,
     current: Option<(K, vec::IntoIter<ClosedWindow<A>>)>,
 }
@@ -282,34 +290,14 @@ impl<K: Clone, A> Iterator for AllClosed<K, A> {
             {
                 return Some(KeyedWindow { key: key.clone(), window });
             }
-            let (key, mut slot) = self.slots.next()?;
+            let mut slot = self.slots.next()?;
+            let Some(key) = slot.key else { continue };
             let mut closed = Vec::with_capacity(slot.open.len());
             slot.open.close_all(self.reason, &mut closed);
             self.current = Some((key, closed.into_iter()));
         }
     }
 }
-
-/// The earliest is the greatest, as a heap wants it.
-impl<K> Ord for Due<K> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        other.at.cmp(&self.at)
-    }
-}
-
-impl<K> PartialOrd for Due<K> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<K> PartialEq for Due<K> {
-    fn eq(&self, other: &Self) -> bool {
-        self.at == other.at
-    }
-}
-
-impl<K> Eq for Due<K> {}
 
 impl<K, A> fmt::Debug for KeyedWindows<K, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

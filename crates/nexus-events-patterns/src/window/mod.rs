@@ -36,6 +36,7 @@
 //! to 12:15 takes events until one from 12:16 has come.
 
 mod count;
+mod due;
 mod fold;
 mod keyed;
 mod moment;
@@ -43,6 +44,7 @@ mod old;
 mod open;
 mod session;
 mod sliding;
+mod slots;
 mod tumbling;
 
 use std::fmt;

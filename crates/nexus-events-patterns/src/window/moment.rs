@@ -70,7 +70,8 @@ impl From<OffsetDateTime> for Moment {
 
 /// In microseconds, as many as there are.
 pub(super) fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+    let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    seconds.saturating_mul(1_000_000).saturating_add(i64::from(duration.subsec_micros()))
 }
 
 /// A stretch of time: its start is in it, its end is not.

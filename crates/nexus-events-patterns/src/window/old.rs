@@ -6,14 +6,14 @@ use std::collections::VecDeque;
 /// own place, and nothing is kept in order. So a look at all keys is paid for by the evictions of
 /// an eighth of them.
 #[derive(Debug)]
-pub(super) struct Old<K> {
+pub(super) struct Old {
     /// The number of the latest use.
     now: u64,
-    /// The oldest keys of the last look, with the use they had then; oldest first.
-    oldest: VecDeque<(K, u64)>,
+    /// The oldest places of the last look, with the use they had then; oldest first.
+    oldest: VecDeque<(u32, u64)>,
 }
 
-impl<K: Clone> Old<K> {
+impl Old {
     pub(super) const fn new() -> Self {
         Self { now: 0, oldest: VecDeque::new() }
     }
@@ -25,23 +25,20 @@ impl<K: Clone> Old<K> {
         self.now
     }
 
-    /// The least recently used of these keys. `last_use` says when a key was used last, `all` lists
-    /// all of them.
-    pub(super) fn least<'a, I: Iterator<Item = (&'a K, u64)>>(
+    /// The place used least recently. `last_use` says when one was used last, `all` lists all of
+    /// them.
+    pub(super) fn least<I: Iterator<Item = (u32, u64)>>(
         &mut self,
-        last_use: impl Fn(&K) -> Option<u64>,
+        last_use: impl Fn(u32) -> Option<u64>,
         all: impl FnOnce() -> I,
-    ) -> Option<K>
-    where
-        K: 'a,
-    {
+    ) -> Option<u32> {
         // What was used since is not among the oldest any more; what was not, still is.
-        while let Some((key, used)) = self.oldest.pop_front() {
-            if last_use(&key) == Some(used) {
-                return Some(key);
+        while let Some((place, used)) = self.oldest.pop_front() {
+            if last_use(place) == Some(used) {
+                return Some(place);
             }
         }
-        let mut uses: Vec<(&K, u64)> = all().collect();
+        let mut uses: Vec<(u32, u64)> = all().collect();
         let some = uses.len().div_ceil(8);
         if some == 0 {
             return None;
@@ -49,7 +46,7 @@ impl<K: Clone> Old<K> {
         uses.select_nth_unstable_by_key(some - 1, |(_, used)| *used);
         uses.truncate(some);
         uses.sort_unstable_by_key(|(_, used)| *used);
-        self.oldest = uses.into_iter().map(|(key, used)| (key.clone(), used)).collect();
-        self.oldest.pop_front().map(|(key, _)| key)
+        self.oldest = uses.into();
+        self.oldest.pop_front().map(|(place, _)| place)
     }
 }

@@ -134,33 +134,44 @@ pub enum Pushed {
 /// assert!(windows.is_empty());
 /// ```
 #[derive(Debug, Clone)]
-pub struct OpenWindows<A> {
-    one: Option<OpenWindow<A>>,
-    more: Vec<OpenWindow<A>>,
+pub struct OpenWindows<A>(Windows<A>);
+
+#[derive(Debug, Clone)]
+enum Windows<A> {
+    One(OpenWindow<A>),
+    Many(Vec<OpenWindow<A>>),
 }
 
 impl<A> OpenWindows<A> {
     /// None.
     #[must_use]
     pub const fn new() -> Self {
-        Self { one: None, more: Vec::new() }
+        Self(Windows::Many(Vec::new()))
     }
 
     /// Whether none is open.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.one.is_none()
+        self.all().is_empty()
     }
 
     /// How many are open.
     #[must_use]
     pub fn len(&self) -> usize {
-        usize::from(self.one.is_some()) + self.more.len()
+        self.all().len()
     }
 
     /// Those that are open, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &OpenWindow<A>> {
-        self.one.iter().chain(&self.more)
+        self.all().iter()
+    }
+
+    #[inline]
+    const fn all(&self) -> &[OpenWindow<A>] {
+        match &self.0 {
+            Windows::One(open) => std::slice::from_ref(open),
+            Windows::Many(all) => all.as_slice(),
+        }
     }
 
     /// When the first of them is over; `None` when none ever is by itself.
@@ -309,41 +320,46 @@ impl<A> OpenWindows<A> {
     /// Closes all of them, the earliest first.
     pub fn close_all(&mut self, reason: CloseReason, closed: &mut Vec<ClosedWindow<A>>) {
         let before = closed.len();
-        let all = self.one.take().into_iter().chain(self.more.drain(..));
-        closed.extend(all.map(|open| open.close(reason)));
+        match std::mem::take(self).0 {
+            Windows::One(open) => closed.push(open.close(reason)),
+            Windows::Many(all) => closed.extend(all.into_iter().map(|open| open.close(reason))),
+        }
         closed[before..].sort_by_key(|window| (window.span.end, window.span.start));
     }
 
     /// Puts a window in that was kept elsewhere meanwhile.
     pub fn insert(&mut self, open: OpenWindow<A>) -> usize {
-        if self.one.is_none() {
-            self.one = Some(open);
-            return 0;
+        match std::mem::take(self).0 {
+            Windows::One(first) => self.0 = Windows::Many(vec![first, open]),
+            Windows::Many(all) if all.capacity() == 0 => self.0 = Windows::One(open),
+            Windows::Many(mut all) => {
+                all.push(open);
+                self.0 = Windows::Many(all);
+            }
         }
-        self.more.push(open);
-        self.more.len()
+        self.len() - 1
     }
 
     fn get(&self, place: usize) -> Option<&OpenWindow<A>> {
-        match place.checked_sub(1) {
-            None => self.one.as_ref(),
-            Some(more) => self.more.get(more),
-        }
+        self.all().get(place)
     }
 
     #[inline]
     fn get_mut(&mut self, place: usize) -> Option<&mut OpenWindow<A>> {
-        match place.checked_sub(1) {
-            None => self.one.as_mut(),
-            Some(more) => self.more.get_mut(more),
+        match &mut self.0 {
+            Windows::One(open) => (place == 0).then_some(open),
+            Windows::Many(all) => all.get_mut(place),
         }
     }
 
     /// Takes one out; the last one takes its place.
     fn remove(&mut self, place: usize) -> Option<OpenWindow<A>> {
-        match place.checked_sub(1) {
-            None => std::mem::replace(&mut self.one, self.more.pop()),
-            Some(more) => (more < self.more.len()).then(|| self.more.swap_remove(more)),
+        if let Windows::Many(all) = &mut self.0 {
+            return (place < all.len()).then(|| all.swap_remove(place));
+        }
+        match std::mem::take(self).0 {
+            Windows::One(open) => Some(open),
+            Windows::Many(_) => None,
         }
     }
 }
