@@ -42,6 +42,7 @@ mod aggregate;
 mod batch;
 mod correlate;
 mod error;
+mod iso;
 mod request;
 
 pub use crate::aggregate::{

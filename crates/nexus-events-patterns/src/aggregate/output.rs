@@ -4,6 +4,7 @@ use nexus_events_model::{CorrelationId, Event, EventId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use crate::iso;
 use crate::window::{CloseReason, Fold, KeyedWindow, Moment};
 
 /// What a closed window comes to: the payload of the event that an aggregator publishes, unless it
@@ -40,29 +41,6 @@ pub struct Aggregate<K, A> {
     pub reason: CloseReason,
     /// What they come to.
     pub value: A,
-}
-
-/// RFC 3339, as in an event.
-mod iso {
-    use serde::de::Error as _;
-    use serde::ser::Error as _;
-    use serde::{Deserialize, Deserializer, Serializer};
-    use time::OffsetDateTime;
-    use time::format_description::well_known::Rfc3339;
-
-    pub(super) fn serialize<S: Serializer>(
-        time: &OffsetDateTime,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&time.format(&Rfc3339).map_err(S::Error::custom)?)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<OffsetDateTime, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        OffsetDateTime::parse(&text, &Rfc3339).map_err(D::Error::custom)
-    }
 }
 
 /// An aggregate, and where it comes from.

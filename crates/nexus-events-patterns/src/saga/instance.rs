@@ -9,10 +9,10 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
-use super::iso;
 use super::steps::{Progress, StepState};
 use super::timer::SagaTimer;
 use crate::error::{Error, ErrorKind, Result};
+use crate::iso;
 use crate::limits::{SAGA_HANDLED_MAX, SAGA_HISTORY_MAX};
 
 /// Where the sagas that have not ended are: name, a zero byte, key.

@@ -41,7 +41,6 @@ mod directory;
 mod ended;
 mod handle;
 mod instance;
-mod iso;
 mod key;
 mod machine;
 mod not_found;

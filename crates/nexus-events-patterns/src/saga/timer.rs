@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::iso;
 use crate::error::Result;
+use crate::iso;
 
 /// A timeout that a saga has asked for and that has not come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
